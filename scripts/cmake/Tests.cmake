@@ -1,0 +1,17 @@
+# graft_test(room files…): one GoogleTest program per room, named test_<room>; each TEST is a ctest case.
+find_package(GTest REQUIRED)
+include(GoogleTest)
+function(graft_test room)
+  add_executable(test_${room} ${ARGN})
+  target_include_directories(test_${room} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+  if(room MATCHES "^(base|kernels|store|text|data|recipe)$")
+    target_link_libraries(test_${room} PRIVATE graft_core)
+  else()
+    target_link_libraries(test_${room} PRIVATE graft_engine)
+    target_precompile_headers(test_${room} REUSE_FROM graft_engine)
+  endif()
+  target_link_libraries(test_${room} PRIVATE GTest::gtest GTest::gtest_main)
+  target_compile_definitions(test_${room} PRIVATE
+    GRAFT_SOURCE_DIR="${PROJECT_SOURCE_DIR}" GRAFT_BINARY_DIR="${PROJECT_BINARY_DIR}" GRAFT_DEPS_DIR="${GRAFT_DEPS}")
+  gtest_discover_tests(test_${room} TEST_PREFIX ${room}. DISCOVERY_TIMEOUT 60)
+endfunction()

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "data/example.h"
+#include "model/decoder.h"
+
+namespace graft {
+
+/// Losses of the target tokens of a pack, in order, [L] fp32 with L = pack.target_count(). Differentiable in the adapters'
+/// parameters where grad mode is on; dropout and recomputation as `pass` says (its layout is set from the pack).
+at::Tensor token_losses(const Decoder& model, const Pack& pack, Pass pass = {});
+
+/// A sum of losses in nats and the number of tokens in it.
+struct LossSum {
+  double loss = 0.0;
+  std::int64_t tokens = 0;
+  double mean() const { return tokens > 0 ? loss / static_cast<double>(tokens) : 0.0; }
+};
+
+/// Mean loss over all examples, without gradient or dropout. `between` is called between micro-steps (stop signals).
+LossSum evaluate_loss(const Decoder& model, const std::vector<Example>& examples, std::int64_t micro_batch_tokens,
+                      const std::function<bool()>& stop = {});
+
+/// What `score` reports of one row.
+struct RowScore {
+  double loss = 0.0;           ///< mean over its target tokens, nats
+  std::int64_t tokens = 0;
+  std::vector<std::pair<std::int32_t, double>> top;  ///< best `top_k` (id, log-probability) at the last position
+};
+RowScore score_example(const Decoder& model, const Example& example, std::int64_t top_k);
+
+}  // namespace graft

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "model/config.h"
+#include "model/layers.h"
+#include "model/options.h"
+
+namespace graft {
+
+/// A frozen decoder-only language model with slots for adapters.
+struct Decoder {
+  ModelConfig config;
+  at::ScalarType dtype;             ///< of activations
+  FrozenWeightPtr embedding;        ///< [V,D]
+  std::vector<Block> blocks;
+  RmsNorm norm;
+  Linear head;                      ///< "lm_head" [V,D]; the embedding itself where tied
+
+  /// tokens int64 [T] -> last hidden states after the final norm [T,D].
+  at::Tensor hidden(const at::Tensor& tokens, Pass pass) const;
+  /// hidden [L,D] -> logits [L,V] fp32. Only for rows that are looked at.
+  at::Tensor logits(const at::Tensor& hidden) const;
+  /// Calls visit for every group of linears, blocks in order, in each qkv, out, gate_up, down.
+  void each_group(const std::function<void(LinearGroup&)>& visit);
+  void each_group(const std::function<void(const LinearGroup&)>& visit) const;
+};
+
+/// The base that the options name, from a Hugging Face folder (weights used in place where the type fits) or a GGUF file
+/// (decoded). Errors name file and tensor: missing, misshapen, left over.
+Decoder load_model(const ModelOptions& options);
+
+}  // namespace graft

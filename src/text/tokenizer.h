@@ -1,0 +1,78 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/file.h"
+
+namespace graft {
+
+/// A half-open range of bytes of a text.
+struct ByteSpan {
+  std::size_t begin = 0, end = 0;
+  bool operator==(const ByteSpan&) const = default;
+};
+
+/// Token ids and, for each, the bytes of the text it came from: the character spans of Hugging Face's tokenizers
+/// turned into bytes (tokens that share one character have equal spans).
+struct Encoding {
+  std::vector<std::int32_t> ids;
+  std::vector<ByteSpan> offsets;
+};
+
+/// Whether the tokenizer's own beginning and end tokens are added (its post-processor, add_bos_token), as
+/// add_special_tokens does in Hugging Face's tokenizers.
+enum class SpecialTokens { kAdd, kNone };
+
+/// Text <-> token ids. Immutable and safe to share between threads.
+class Tokenizer {
+ public:
+  struct Pipeline;  ///< added tokens, normalizer, pre-tokenizer, model, post-processor, decoder
+  explicit Tokenizer(std::shared_ptr<const Pipeline> pipeline);
+
+  /// The ids of `text` (valid UTF-8, else Error with the byte). Added tokens inside the text are parsed as Hugging Face does.
+  Encoding encode(std::string_view text, SpecialTokens special) const;
+  /// Text of the ids. Special tokens are left out unless `keep_special`; invalid byte sequences become U+FFFD.
+  std::string decode(const std::vector<std::int32_t>& ids, bool keep_special = false) const;
+  /// The raw bytes of one token (may be part of a character). Error where the id is out of range.
+  std::string bytes(std::int32_t id) const;
+
+  /// The vocabulary's spelling of an id ("Ġhello", "<|im_end|>").
+  const std::string& token(std::int32_t id) const;
+  std::optional<std::int32_t> id(std::string_view token) const;
+  bool is_special(std::int32_t id) const;
+  std::int32_t vocab_size() const;  ///< highest id + 1
+
+  std::optional<std::int32_t> bos() const;
+  std::optional<std::int32_t> eos() const;
+  std::optional<std::int32_t> pad() const;
+  /// The model's own Jinja chat template, where it has one.
+  const std::optional<std::string>& chat_template() const;
+
+ private:
+  std::shared_ptr<const Pipeline> pipeline_;
+};
+
+/// The tokenizer of a base: a Hugging Face folder (tokenizer.json, tokenizer_config.json, chat_template.jinja,
+/// special_tokens_map.json) or a GGUF file. Errors: missing, malformed, an unsupported part (named).
+Tokenizer load_tokenizer(const Path& base);
+
+/// Turns ids that arrive one by one into text, never cutting a character: put() returns what has become whole.
+class StreamDecoder {
+ public:
+  explicit StreamDecoder(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
+  std::string put(std::int32_t id);
+  /// What is left at the end; an incomplete character becomes U+FFFD.
+  std::string finish();
+
+ private:
+  Tokenizer tokenizer_;
+  std::string pending_;
+};
+
+}  // namespace graft
