@@ -6,7 +6,8 @@
 namespace graft {
 
 /// Messages and progress, on stderr; results go to stdout and not through here.
-/// Colours and in-place progress only where stderr is a terminal and NO_COLOR is unset; plain lines elsewhere.
+/// Colours and in-place progress only where stderr is a terminal and NO_COLOR is unset; plain lines
+/// elsewhere.
 void say(std::string_view line);
 /// `warning: …`.
 void warn(std::string_view line);

@@ -12,9 +12,9 @@
 
 namespace graft {
 
-/// The file seam: every open, write, fsync and rename of graft goes through this header, so that each can be made
-/// to fail in a test (FileFaults). Outputs appear whole or not at all. All failures are Errors that name the path:
-/// kBadInput where an input cannot be read, kResource where an output cannot be written.
+/// The file seam: every open, write, fsync and rename of graft goes through this header, so that each can be
+/// made to fail in a test (FileFaults). Outputs appear whole or not at all. All failures are Errors that name
+/// the path: kBadInput where an input cannot be read, kResource where an output cannot be written.
 using Path = std::filesystem::path;
 
 /// A regular file mapped read-only for as long as the object lives. Movable, not copyable.
@@ -33,8 +33,9 @@ class MappedFile {
 /// The whole file as text, verbatim. Errors: as MappedFile, or larger than `max_bytes`.
 std::string read_file(const Path& path, std::uint64_t max_bytes);
 
-/// A new file that appears at `path` only when committed: written under a temporary name beside it, then fsync,
-/// rename over `path`, fsync of the folder. Without commit() the destructor removes the temporary file.
+/// A new file that appears at `path` only when committed: written under a temporary name beside it, then
+/// fsync, rename over `path`, fsync of the folder. Without commit() the destructor removes the temporary
+/// file.
 class OutputFile {
  public:
   explicit OutputFile(const Path& path);
@@ -53,9 +54,9 @@ class OutputFile {
 /// Replaces the file at `path` by `contents`, whole or not at all (OutputFile).
 void write_file(const Path& path, std::string_view contents);
 
-/// A new folder that appears at `path` only when committed: filled at temporary() beside it, then every file in it and
-/// the folder are fsynced and it is renamed. Without commit() the destructor removes it.
-/// Errors: `path` exists already (kUsage) at construction or at commit.
+/// A new folder that appears at `path` only when committed: filled at temporary() beside it, then every file
+/// in it and the folder are fsynced and it is renamed. Without commit() the destructor removes it. Errors:
+/// `path` exists already (kUsage) at construction or at commit.
 class OutputFolder {
  public:
   explicit OutputFolder(const Path& path);
@@ -84,7 +85,7 @@ class AppendFile {
 };
 
 /// Holds a folder for this process (flock on `folder/.lock`, holder's pid inside) until destroyed.
-/// Errors: kInUse, naming the holder, where a live process holds it.
+/// The lock file is removed at the end. Errors: kInUse, naming the holder, where a live process holds it.
 class FolderLock {
  public:
   explicit FolderLock(const Path& folder);
@@ -93,6 +94,7 @@ class FolderLock {
 
  private:
   int descriptor_;
+  Path path_;
 };
 
 /// Creates the folder and its parents; nothing if it exists. Error kResource where it cannot.
@@ -104,8 +106,8 @@ void remove_all(const Path& path);
 /// Bytes free to this process on the file system that holds `path` (or its nearest existing parent).
 std::uint64_t free_bytes(const Path& path);
 
-/// Test hook: called before each operation with its name ("open", "write", "fsync", "rename", …) and path; a returned
-/// errno makes the operation fail. Empty by default. Not for use outside tests.
+/// Test hook: called before each operation with its name ("open", "write", "fsync", "rename", …) and path; a
+/// returned errno makes the operation fail. Empty by default. Not for use outside tests.
 using FileFault = std::function<int(std::string_view operation, const Path& path)>;
 void set_file_fault(FileFault fault);
 

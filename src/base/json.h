@@ -23,8 +23,9 @@ struct JsonLimits {
 };
 
 /// The one JSON document in `text`. `source` names it in errors ("file" or "file:line").
-/// Strict: valid UTF-8 (a BOM at the start is skipped), no duplicate keys, nothing after the document, no NaN;
-/// errors say `source:line:column`.
+/// Strict: valid UTF-8 (a BOM at the start is skipped), no duplicate keys, nothing after the document, no
+/// NaN; errors say `source:line:column` (a source that ends in a line number, "rows.jsonl:17", gets the
+/// column only).
 Json parse_json(std::string_view text, std::string_view source, const JsonLimits& limits = {});
 /// The document in a file.
 Json read_json(const Path& path, const JsonLimits& limits = {});

@@ -7,14 +7,15 @@
 
 namespace graft {
 
-/// Counter-based random numbers: pure functions of a key and a counter, so order, splits, dropout and initial weights
-/// are the same wherever and in whatever order they are computed.
-/// Source: Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3" (2011), Philox4x32-10.
+/// Counter-based random numbers: pure functions of a key and a counter, so order, splits, dropout and initial
+/// weights are the same wherever and in whatever order they are computed. Source: Salmon et al., "Parallel
+/// Random Numbers: As Easy as 1, 2, 3" (2011), Philox4x32-10.
 using PhiloxCounter = std::array<std::uint32_t, 4>;
 using PhiloxKey = std::array<std::uint32_t, 2>;
 std::array<std::uint32_t, 4> philox(PhiloxCounter counter, PhiloxKey key);
 
-/// A 64-bit key made of several words (seed, epoch, purpose…): a fixed mixing function, stable across releases.
+/// A 64-bit key made of several words (seed, epoch, purpose…): a fixed mixing function, stable across
+/// releases.
 std::uint64_t mix(std::uint64_t a, std::uint64_t b);
 /// A stable 64-bit hash of a name, for use as a key.
 std::uint64_t hash_name(const char* text, std::size_t size);

@@ -10,7 +10,8 @@
 
 namespace graft {
 
-/// Byte offset of the first byte that is not valid UTF-8 (RFC 3629: no surrogates, no overlong forms), or nothing.
+/// Byte offset of the first byte that is not valid UTF-8 (RFC 3629: no surrogates, no overlong forms), or
+/// nothing.
 std::optional<std::size_t> find_invalid_utf8(std::string_view text);
 /// The code point that starts at `position` of valid UTF-8, and its length in bytes.
 struct CodePoint {
@@ -21,7 +22,8 @@ CodePoint code_point_at(std::string_view text, std::size_t position);
 /// Appends `code_point` as UTF-8.
 void append_utf8(std::string& text, std::uint32_t code_point);
 
-/// The candidate nearest to `word` (edit distance, case folded), or nothing where none is near: for "did you mean".
+/// The candidate nearest to `word` (edit distance, case folded), or nothing where none is near: for "did you
+/// mean".
 std::optional<std::string> nearest(std::string_view word, std::span<const std::string> candidates);
 
 /// Control bytes as \xNN and length capped, so that a name from a file can stand in a message.

@@ -1,0 +1,92 @@
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+
+#include "base/descriptor.h"
+#include "base/file.h"
+#include "base/text.h"
+
+namespace graft {
+namespace {
+
+constexpr std::size_t kBufferBytes = std::size_t{64} << 10;
+
+// A new file beside `path`. The process id keeps two programs apart; the number, files that a killed process
+// with the same id left (in containers ids repeat).
+Descriptor open_temporary(const Path& path, Path& temporary) {
+  for (int attempt = 0; attempt < 1000; ++attempt) {
+    temporary = parent_of(path) / ("." + path.filename().string() + ".tmp-" + std::to_string(::getpid()) +
+                                   "-" + std::to_string(attempt));
+    Descriptor file = try_open(temporary, O_WRONLY | O_CREAT | O_EXCL, 0666);
+    if (file.is_open()) return file;
+    if (errno != EEXIST) fail_file(ExitCode::kResource, path, "create", errno);
+  }
+  fail(ExitCode::kResource, printable(path.string()), ": cannot create: too many temporary files beside it");
+}
+
+}  // namespace
+
+struct OutputFile::State {
+  Path path, temporary;
+  Descriptor file;
+  std::string buffer;
+  bool committed = false;
+
+  void flush() {
+    write_all(file.number(), std::as_bytes(std::span(buffer)), temporary);
+    buffer.clear();
+  }
+};
+
+OutputFile::OutputFile(const Path& path) : state_(std::make_unique<State>()) {
+  check(path.has_filename(), ExitCode::kUsage, "`", printable(path.string()), "` is no name for a file");
+  state_->path = path;
+  state_->file = open_temporary(path, state_->temporary);
+}
+
+OutputFile::OutputFile(OutputFile&&) noexcept = default;
+
+OutputFile::~OutputFile() {
+  if (state_ == nullptr || state_->committed) return;
+  if (fault_of("unlink", state_->temporary) == 0) ::unlink(state_->temporary.c_str());
+}
+
+void OutputFile::write(std::span<const std::byte> bytes) {
+  if (state_->buffer.size() + bytes.size() >= kBufferBytes) state_->flush();
+  if (bytes.size() >= kBufferBytes) return write_all(state_->file.number(), bytes, state_->temporary);
+  state_->buffer.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+}
+
+void OutputFile::write(std::string_view text) { write(std::as_bytes(std::span(text))); }
+
+void OutputFile::commit() {
+  State& state = *state_;
+  state.flush();
+  sync_descriptor(state.file.number(), state.temporary);
+  state.file.close(state.temporary);
+  if (const int error = fault_of("rename", state.path); error != 0) {
+    fail_file(ExitCode::kResource, state.path, "rename to", error);
+  }
+  if (::rename(state.temporary.c_str(), state.path.c_str()) != 0) {
+    fail_file(ExitCode::kResource, state.path, "rename to", errno);
+  }
+  state.committed = true;
+  sync_path(parent_of(state.path));
+}
+
+void write_file(const Path& path, std::string_view contents) {
+  OutputFile file(path);
+  file.write(contents);
+  file.commit();
+}
+
+void copy_file(const Path& from, const Path& to) {
+  const MappedFile source(from);
+  OutputFile target(to);
+  target.write(source.bytes());
+  target.commit();
+}
+
+}  // namespace graft

@@ -1,0 +1,88 @@
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+
+#include "base/descriptor.h"
+#include "base/file.h"
+#include "base/text.h"
+
+namespace graft {
+namespace {
+
+namespace fs = std::filesystem;
+
+// "out/" names the same folder as "out", but has no file name to put a temporary name beside.
+Path without_trailing_slash(const Path& path) { return path.has_filename() ? path : path.parent_path(); }
+
+[[noreturn]] void fail_exists(const Path& path) {
+  fail(ExitCode::kUsage, printable(path.string()), ": exists already",
+       Hint{"name a folder that does not exist yet, or remove this one"});
+}
+
+Path make_temporary(const Path& path) {
+  for (int attempt = 0; attempt < 1000; ++attempt) {
+    Path temporary = parent_of(path) / ("." + path.filename().string() + ".tmp-" +
+                                        std::to_string(::getpid()) + "-" + std::to_string(attempt));
+    int error = fault_of("mkdir", temporary);
+    if (error == 0 && ::mkdir(temporary.c_str(), 0777) != 0) error = errno;
+    if (error == 0) return temporary;
+    if (error != EEXIST) fail_file(ExitCode::kResource, path, "create", error);
+  }
+  fail(ExitCode::kResource, printable(path.string()),
+       ": cannot create: too many temporary folders beside it");
+}
+
+// Every file and folder below `folder`, then the folder: what it holds must be on disk before its name is.
+void sync_tree(const Path& folder) {
+  std::error_code error;
+  fs::recursive_directory_iterator entry(folder, error);
+  for (; !error && entry != fs::recursive_directory_iterator(); entry.increment(error)) {
+    const fs::file_status status = entry->symlink_status();
+    if (fs::is_regular_file(status) || fs::is_directory(status)) sync_path(entry->path());
+  }
+  if (error) fail_file(ExitCode::kResource, folder, "read", error.value());
+  sync_path(folder);
+}
+
+// rename(2) that refuses to replace; file systems without RENAME_NOREPLACE get a check and a plain rename.
+int rename_to_new(const Path& from, const Path& to) {
+  if (const int error = fault_of("rename", to); error != 0) return error;
+  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return 0;
+  if (errno != EINVAL && errno != ENOSYS) return errno;
+  std::error_code ignored;
+  if (fs::exists(fs::symlink_status(to, ignored))) return EEXIST;
+  return ::rename(from.c_str(), to.c_str()) == 0 ? 0 : errno;
+}
+
+}  // namespace
+
+OutputFolder::OutputFolder(const Path& path) : path_(without_trailing_slash(path)) {
+  check(!path_.empty(), ExitCode::kUsage, "`", printable(path.string()), "` is no name for a folder");
+  std::error_code ignored;
+  if (fs::exists(fs::symlink_status(path_, ignored))) fail_exists(path_);
+  make_folder(parent_of(path_));
+  temporary_ = make_temporary(path_);
+}
+
+OutputFolder::~OutputFolder() {
+  if (committed_ || fault_of("remove", temporary_) != 0) return;
+  std::error_code ignored;
+  fs::remove_all(temporary_, ignored);
+}
+
+const Path& OutputFolder::temporary() const { return temporary_; }
+
+void OutputFolder::commit() {
+  sync_tree(temporary_);
+  const int error = rename_to_new(temporary_, path_);
+  if (error == EEXIST || error == ENOTEMPTY) fail_exists(path_);
+  if (error != 0) fail_file(ExitCode::kResource, path_, "rename to", error);
+  committed_ = true;
+  sync_path(parent_of(path_));
+}
+
+}  // namespace graft
