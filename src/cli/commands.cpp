@@ -1,0 +1,82 @@
+#include "cli/commands.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "base/text.h"
+#include "cli/output.h"
+
+namespace graft {
+namespace {
+
+/// Verbs that are promised and come later: an unknown-verb message would send their users looking for a typo.
+constexpr const char* kLater[] = {"plan", "export", "adapter", "data clean", "serve"};
+
+std::string help_text() {
+  std::size_t width = 0;
+  for (const Command& command : commands()) width = std::max(width, command.name.size());
+  std::string text =
+      "graft fine-tunes language models with low-rank adapters.\n\nusage: graft VERB [ARGUMENTS]\n\n";
+  for (const Command& command : commands()) {
+    text += "  " + command.name + std::string(width + 2 - command.name.size(), ' ') + command.summary + "\n";
+  }
+  return text + "\n`graft VERB --help` describes a verb, with an example.\n";
+}
+
+struct Match {
+  const Command* command;
+  std::size_t words;  ///< how many arguments the verb's name takes
+};
+
+/// The verb that the arguments start with; a verb of two words wins over one of one.
+std::optional<Match> find_command(const std::vector<std::string>& arguments) {
+  for (std::size_t words = std::min<std::size_t>(2, arguments.size()); words > 0; --words) {
+    const std::string name = join({arguments.data(), words}, " ");
+    for (const Command& command : commands()) {
+      if (command.name == name) return Match{&command, words};
+    }
+  }
+  return std::nullopt;
+}
+
+[[noreturn]] void fail_unknown(const std::vector<std::string>& arguments) {
+  const std::string two_words = join({arguments.data(), std::min<std::size_t>(2, arguments.size())}, " ");
+  for (const char* later : kLater) {
+    const bool named = arguments.front() == later || two_words == later;
+    check(!named, ExitCode::kUsage, later, ": not yet in this version of graft",
+          Hint{"`graft --help` lists the verbs there are"});
+  }
+  std::vector<std::string> names;
+  for (const Command& command : commands()) names.push_back(command.name);
+  std::optional<std::string> near = nearest(two_words, names);
+  if (!near) near = nearest(arguments.front(), names);
+  if (arguments.front() == "data") near = "data preview";
+  fail(ExitCode::kUsage, printable(arguments.front()), ": unknown verb",
+       Hint{near ? "did you mean `graft " + *near + "`?" : "`graft --help` lists the verbs"});
+}
+
+}  // namespace
+
+const std::vector<Command>& commands() {
+  static const std::vector<Command> table = {
+      {"version", "versions of graft and of what it is built on", run_version},
+  };
+  return table;
+}
+
+ExitCode run_command_line(const std::vector<std::string>& arguments) {
+  check(!arguments.empty(), ExitCode::kUsage, "no verb", Hint{"`graft --help` lists the verbs"});
+  if (arguments.front() == "--version") return run_version({});
+  const bool help = arguments.front() == "help";
+  if (arguments.front() == "--help" || arguments.front() == "-h" || (help && arguments.size() == 1)) {
+    print(help_text());
+    return ExitCode::kDone;
+  }
+  const std::vector<std::string> words(arguments.begin() + (help ? 1 : 0), arguments.end());
+  const std::optional<Match> match = find_command(words);
+  if (!match) fail_unknown(words);
+  if (help) return match->command->run({"--help"});
+  return match->command->run({words.begin() + static_cast<std::ptrdiff_t>(match->words), words.end()});
+}
+
+}  // namespace graft

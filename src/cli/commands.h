@@ -1,0 +1,31 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+
+namespace graft {
+
+/// A verb's work, given what stands after the verb. Each verb is one file and one row of commands(): declare
+/// the options (arguments.h), then a straight-line flow; results through output.h, messages through
+/// base/console.h.
+using CommandFunction = ExitCode(const std::vector<std::string>& arguments);
+
+/// One row of the table of verbs.
+struct Command {
+  std::string name;     ///< as typed; "data preview" is two words
+  std::string summary;  ///< one line of `graft --help`
+  CommandFunction* run;
+};
+
+/// All verbs, in the order in which `graft --help` lists them.
+const std::vector<Command>& commands();
+
+/// Finds the verb and runs it. `arguments` is argv without the program's name.
+/// Errors: kUsage for no verb or an unknown one (with a did-you-mean); whatever the verb throws.
+ExitCode run_command_line(const std::vector<std::string>& arguments);
+
+CommandFunction run_version;
+
+}  // namespace graft
