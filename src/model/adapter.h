@@ -10,11 +10,12 @@
 
 namespace graft {
 
-/// A linear of the frozen network. Its name is the path of the Hugging Face module whatever file it came from.
+/// A linear of the frozen network. Its name is the path of the Hugging Face module whatever file it came
+/// from.
 struct Linear {
   std::string name;  ///< "model.layers.0.self_attn.q_proj"
   FrozenWeightPtr weight;
-  at::Tensor bias;   ///< [out] or undefined
+  at::Tensor bias;  ///< [out] or undefined
 };
 
 /// A trained tensor. Name: PEFT's key without the "base_model.model." in front.
@@ -23,13 +24,15 @@ struct Parameter {
   at::Tensor value;  ///< fp32 master, requires grad
 };
 
-/// A trainable addition to the linears that share one input (q k v; gate up; or one alone). Declared here, implemented
-/// in peft: a family never names a method, a method never names a family.
+/// A trainable addition to the linears that share one input (q k v; gate up; or one alone). Declared here,
+/// implemented in peft: a family never names a method, a method never names a family.
 class Adapter {
  public:
   virtual ~Adapter() = default;
-  /// x [T,in] -> per linear of the group, its output with the addition [T,out]. Differentiable in x and parameters().
-  virtual std::vector<at::Tensor> forward(const at::Tensor& x, const std::vector<Linear>& group, const Pass& pass) const = 0;
+  /// x [T,in] -> per linear of the group, its output with the addition [T,out]. Differentiable in x and
+  /// parameters().
+  virtual std::vector<at::Tensor> forward(const at::Tensor& x, const std::vector<Linear>& group,
+                                          const Pass& pass) const = 0;
   /// What the optimizer trains, in a fixed order.
   virtual std::vector<Parameter> parameters() const = 0;
   /// Rows first … last-1 of linear's weight, fp32 [last-first,in] -> the same rows with the addition in them.

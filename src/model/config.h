@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,8 +26,15 @@ struct ModelConfig {
   Json source = nullptr;  ///< config.json as read (or as written for a GGUF): what an exported folder carries
 };
 
-/// The config of a Hugging Face folder or a GGUF file. Errors name file and pointer: missing or absurd sizes, an
-/// architecture that no row of families.h has, a switch graft does not honour (rope scaling, a window…).
+/// The config of a Hugging Face folder or a GGUF file. Errors name file and pointer: missing or absurd sizes,
+/// an architecture that no row of families.h has, a switch graft does not honour (rope scaling, a window…).
 ModelConfig load_config(const Path& base);
+
+/// The config that a GGUF's metadata and tensor table describe; `source` is the config.json that says the
+/// same. Errors name file and key.
+ModelConfig config_of_gguf(const GgufFile& file);
+
+/// Sizes that fit together, whatever file they came from. Errors start with `where` ("config.json").
+void check_config(const ModelConfig& config, const std::string& where);
 
 }  // namespace graft

@@ -12,11 +12,11 @@ namespace graft {
 /// A frozen decoder-only language model with slots for adapters.
 struct Decoder {
   ModelConfig config;
-  at::ScalarType dtype;             ///< of activations
-  FrozenWeightPtr embedding;        ///< [V,D]
+  at::ScalarType dtype;       ///< of activations
+  FrozenWeightPtr embedding;  ///< [V,D]
   std::vector<Block> blocks;
   RmsNorm norm;
-  Linear head;                      ///< "lm_head" [V,D]; the embedding itself where tied
+  Linear head;  ///< "lm_head" [V,D]; the embedding itself where tied
 
   /// tokens int64 [T] -> last hidden states after the final norm [T,D].
   at::Tensor hidden(const at::Tensor& tokens, Pass pass) const;
@@ -27,8 +27,8 @@ struct Decoder {
   void each_group(const std::function<void(const LinearGroup&)>& visit) const;
 };
 
-/// The base that the options name, from a Hugging Face folder (weights used in place where the type fits) or a GGUF file
-/// (decoded). Errors name file and tensor: missing, misshapen, left over.
+/// The base that the options name, from a Hugging Face folder (weights used in place where the type fits) or
+/// a GGUF file (decoded). Errors name file and tensor: missing, misshapen, left over.
 Decoder load_model(const ModelOptions& options);
 
 }  // namespace graft

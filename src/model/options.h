@@ -9,7 +9,7 @@ enum class ComputeDType { kBF16, kF32 };
 
 /// Section `model` of a recipe.
 struct ModelOptions {
-  std::string path;                            ///< Hugging Face folder or a .gguf file
+  std::string path;  ///< Hugging Face folder or a .gguf file
   ComputeDType dtype = ComputeDType::kBF16;
 };
 

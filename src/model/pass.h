@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "ops/layout.h"
@@ -8,19 +9,24 @@
 
 namespace graft {
 
-/// Keys and values of the tokens seen so far, one pair per block: [S,K,E] each. Grows as tokens are decoded.
+/// Keys and values of the tokens seen so far, one pair per block. Grows as tokens are decoded.
 struct KvCache {
-  std::vector<at::Tensor> keys, values;
+  std::vector<at::Tensor> keys, values;  ///< [capacity,K,E] each, of which the first `length` are filled
   std::int64_t length = 0;
+
+  /// Puts k and v [t,K,E] of block `layer` behind the `length` tokens -> all keys and values so far,
+  /// [length+t,K,E] each. Capacity doubles, so a token costs no copy on average. `length` itself moves when
+  /// Decoder has run every block.
+  std::pair<at::Tensor, at::Tensor> append(std::size_t layer, const at::Tensor& k, const at::Tensor& v);
 };
 
 /// What a forward pass knows besides its tokens.
 struct Pass {
   PackLayout layout;
   std::optional<DropoutKey> dropout;  ///< set in training only
-  bool recompute_blocks = false;      ///< keep only each block's input, compute the rest again in the backward
-  KvCache* cache = nullptr;           ///< decoding: the pack is one sequence that goes on after the cache
-  RotaryTable rotary;                 ///< filled by Decoder
+  bool recompute_blocks = false;  ///< keep only each block's input, compute the rest again in the backward
+  KvCache* cache = nullptr;       ///< decoding: the pack is one sequence that goes on after the cache
+  RotaryTable rotary;             ///< filled by Decoder
 };
 
 }  // namespace graft

@@ -1,0 +1,155 @@
+#include "model/base_tensors.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "model/decode.h"
+#include "store/safetensors.h"
+
+namespace graft {
+namespace {
+
+/// Buffers that old transformers versions saved beside the weights; Hugging Face ignores them too.
+bool is_buffer(std::string_view name) { return name.ends_with(".rotary_emb.inv_freq"); }
+
+bool in_place(const TensorView& view, at::ScalarType dtype) {
+  const DType stored = dtype == at::kBFloat16 ? DType::kBF16 : DType::kF32;
+  const auto address = reinterpret_cast<std::uintptr_t>(view.bytes.data());
+  return view.dtype == stored && address % traits(stored).bytes == 0;
+}
+
+bool holds_floats(DType dtype) {
+  switch (dtype) {
+    case DType::kI64:
+    case DType::kI32:
+    case DType::kI16:
+    case DType::kI8:
+    case DType::kU8:
+    case DType::kBool:
+      return false;
+    default:
+      return true;
+  }
+}
+
+std::string text_of(at::IntArrayRef shape) {
+  std::string text = "[";
+  for (const std::int64_t dim : shape) text += (text.size() > 1 ? ", " : "") + std::to_string(dim);
+  return text + "]";
+}
+
+}  // namespace
+
+BaseTensors::BaseTensors(const Path& base, const ModelConfig& config) : config_(config), base_(base) {
+  if (std::filesystem::is_directory(base)) {
+    open_folder(base);
+  } else {
+    open_gguf(base);
+  }
+}
+
+void BaseTensors::open_folder(const Path& folder) {
+  auto files = std::make_shared<const SafetensorsFolder>(folder);
+  for (const std::string& name : files->names()) {
+    if (!is_buffer(name))
+      entries_.emplace(name, Entry{.view = *files->find(name), .file = files->file_of(name)});
+  }
+  files_ = std::move(files);
+}
+
+void BaseTensors::open_gguf(const Path& path) {
+  auto file = std::make_shared<const GgufFile>(path);
+  const Family* family = find_family(config_.architecture);
+  for (const TensorView& view : file->tensors()) {
+    const auto name = hugging_face_name(*family, view.name);
+    // A tensor without a counterpart keeps its own name and is found left over.
+    Entry entry{.view = view, .file = path, .order = name ? name->order : RowOrder::kSame};
+    entries_.emplace(name ? name->name : view.name, std::move(entry));
+  }
+  files_ = std::move(file);
+}
+
+bool BaseTensors::same(const std::string& left, const std::string& right) const {
+  const TensorView& a = entries_.at(left).view;
+  const TensorView& b = entries_.at(right).view;
+  return a.dtype == b.dtype && a.shape == b.shape &&
+         std::equal(a.bytes.begin(), a.bytes.end(), b.bytes.begin(), b.bytes.end());
+}
+
+at::Tensor BaseTensors::take(const std::string& name, at::IntArrayRef shape, at::ScalarType dtype) {
+  const auto found = entries_.find(name);
+  if (found == entries_.end()) fail_missing(name);
+  Entry& entry = found->second;
+  const std::string where = entry.file.string() + ": tensor " + entry.view.name;
+  check(shape.equals(entry.view.shape), where, ": does not fit the model's configuration (got shape ",
+        entry.view.shape_text(), ", want ", text_of(shape), ")");
+  check(holds_floats(entry.view.dtype), where, ": holds no floating-point numbers (got type ",
+        traits(entry.view.dtype).name, ")");
+  entry.taken = true;
+  const auto options = at::TensorOptions().dtype(dtype);
+  if (entry.order == RowOrder::kSame && in_place(entry.view, dtype)) {
+    auto* data = const_cast<std::byte*>(entry.view.bytes.data());
+    return at::from_blob(
+        data, shape, [files = files_](void*) {}, options);
+  }
+  at::Tensor target = at::empty(shape, options);
+  jobs_.push_back({&entry, target});
+  return target;
+}
+
+void BaseTensors::skip(const std::string& name) { entries_.at(name).taken = true; }
+
+void BaseTensors::finish() {
+  check_nothing_left();
+  std::vector<DecodeJob> jobs;
+  jobs.reserve(jobs_.size());
+  for (const Job& job : jobs_) {
+    const bool paired = job.entry->order != RowOrder::kSame;
+    jobs.push_back(
+        {.view = &job.entry->view, .head_dim = paired ? config_.head_dim : 0, .target = job.target});
+  }
+  decode_all(jobs);
+  jobs_.clear();
+}
+
+std::vector<std::string> BaseTensors::left_over() const {
+  std::vector<std::string> names;
+  for (const auto& [name, entry] : entries_) {
+    if (!entry.taken) names.push_back(entry.view.name);
+  }
+  return names;
+}
+
+void BaseTensors::fail_missing(const std::string& name) const {
+  std::string file_name = name;
+  if (!std::filesystem::is_directory(base_)) {
+    if (const auto mapped = gguf_name(*find_family(config_.architecture), name)) file_name = mapped->name;
+  }
+  const auto near = nearest(file_name, left_over());
+  fail(
+      base_.string(), ": tensor ", file_name, " is missing",
+      Hint{near
+               ? "the base holds " + printable(*near) + ", which is not used yet"
+               : "the folder or file is incomplete, or of another architecture than its configuration says"});
+}
+
+void BaseTensors::check_nothing_left() const {
+  const std::vector<std::string> left = left_over();
+  if (left.empty()) return;
+  std::vector<std::string> known;
+  for (const auto& [name, entry] : entries_) {
+    if (entry.taken) known.push_back(entry.view.name);
+  }
+  const auto near = nearest(left.front(), known);
+  fail(
+      base_.string(), ": tensor ", printable(left.front()), " has no place in a ", config_.architecture,
+      " of this configuration",
+      left.size() > 1 ? " (and " + std::to_string(left.size() - 1) + " more)" : std::string(),
+      Hint{near ? "the nearest name that it uses is " + *near : "does config.json belong to these weights?"});
+}
+
+}  // namespace graft

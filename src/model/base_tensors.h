@@ -1,0 +1,60 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "model/config.h"
+#include "model/families.h"
+#include "store/tensor_view.h"
+
+namespace graft {
+
+/// The tensors of a base under their Hugging Face names, from a folder of safetensors or a GGUF file, on
+/// their way into memory. Each tensor is taken once; finish() then fills all of them at the same time.
+class BaseTensors {
+ public:
+  /// Maps the files. `config` must be the base's own and outlive this.
+  BaseTensors(const Path& base, const ModelConfig& config);
+
+  bool has(const std::string& name) const { return entries_.contains(name); }
+  /// True where both tensors hold the same bytes.
+  bool same(const std::string& left, const std::string& right) const;
+  /// The tensor as `dtype` (bf16 or fp32): the mapped bytes themselves where type and alignment fit
+  /// (read-only: never write to it), else memory that finish() fills, rounded once. Errors: missing, another
+  /// shape, not floats.
+  at::Tensor take(const std::string& name, at::IntArrayRef shape, at::ScalarType dtype);
+  /// Reads the tensor as taken and leaves it out of memory.
+  void skip(const std::string& name);
+  /// Fills what take() promised, on all threads, after checking that no tensor is left over. Error: a left
+  /// over tensor.
+  void finish();
+
+ private:
+  struct Entry {
+    TensorView view;
+    Path file;
+    RowOrder order = RowOrder::kSame;
+    bool taken = false;
+  };
+  struct Job {
+    const Entry* entry;
+    at::Tensor target;
+  };
+  void open_folder(const Path& folder);
+  void open_gguf(const Path& path);
+  [[noreturn]] void fail_missing(const std::string& name) const;
+  void check_nothing_left() const;
+  std::vector<std::string> left_over() const;
+
+  const ModelConfig& config_;
+  Path base_;
+  std::shared_ptr<const void> files_;  // what the views point into; tensors in place hold it too
+  std::map<std::string, Entry, std::less<>> entries_;
+  std::vector<Job> jobs_;
+};
+
+}  // namespace graft

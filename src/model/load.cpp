@@ -1,0 +1,115 @@
+#include <ATen/ATen.h>
+
+#include <cmath>
+
+#include "base/console.h"
+#include "model/base_tensors.h"
+#include "model/decoder.h"
+
+namespace graft {
+namespace {
+
+/// Builds the parts of a decoder out of a base's tensors, by Hugging Face's module names.
+class Builder {
+ public:
+  Builder(BaseTensors& tensors, const ModelConfig& config, at::ScalarType dtype)
+      : tensors_(tensors), config_(config), dtype_(dtype) {}
+
+  FrozenWeightPtr matrix(const std::string& module, std::int64_t out, std::int64_t in) {
+    return dense_weight(tensors_.take(module + ".weight", {out, in}, dtype_));
+  }
+
+  Linear linear(const std::string& module, std::int64_t out, std::int64_t in, bool bias) {
+    Linear made{.name = module, .weight = matrix(module, out, in), .bias = {}};
+    if (bias) made.bias = tensors_.take(module + ".bias", {out}, dtype_);
+    return made;
+  }
+
+  RmsNorm norm(const std::string& module) {
+    return {.name = module,
+            .weight = tensors_.take(module + ".weight", {config_.hidden_size}, dtype_),
+            .eps = config_.rms_norm_eps};
+  }
+
+  Attention attention(const std::string& module) {
+    const ModelConfig& c = config_;
+    const std::int64_t q = c.num_attention_heads * c.head_dim, kv = c.num_key_value_heads * c.head_dim;
+    Attention made;
+    made.qkv.linears = {linear(module + ".q_proj", q, c.hidden_size, c.attention_bias),
+                        linear(module + ".k_proj", kv, c.hidden_size, c.attention_bias),
+                        linear(module + ".v_proj", kv, c.hidden_size, c.attention_bias)};
+    made.out.linears = {linear(module + ".o_proj", c.hidden_size, q, c.attention_bias)};
+    made.heads = c.num_attention_heads;
+    made.kv_heads = c.num_key_value_heads;
+    made.head_dim = c.head_dim;
+    made.options.scale = 1.0 / std::sqrt(static_cast<double>(c.head_dim));
+    return made;
+  }
+
+  Mlp mlp(const std::string& module) {
+    const ModelConfig& c = config_;
+    Mlp made;
+    made.gate_up.linears = {linear(module + ".gate_proj", c.intermediate_size, c.hidden_size, c.mlp_bias),
+                            linear(module + ".up_proj", c.intermediate_size, c.hidden_size, c.mlp_bias)};
+    made.down.linears = {linear(module + ".down_proj", c.hidden_size, c.intermediate_size, c.mlp_bias)};
+    return made;
+  }
+
+  Block block(std::int64_t index) {
+    const std::string module = "model.layers." + std::to_string(index);
+    return {.input_norm = norm(module + ".input_layernorm"),
+            .post_attention_norm = norm(module + ".post_attention_layernorm"),
+            .attention = attention(module + ".self_attn"),
+            .mlp = mlp(module + ".mlp")};
+  }
+
+ private:
+  BaseTensors& tensors_;
+  const ModelConfig& config_;
+  at::ScalarType dtype_;
+};
+
+constexpr const char* kEmbedding = "model.embed_tokens";
+constexpr const char* kEmbeddingWeight = "model.embed_tokens.weight";
+constexpr const char* kHead = "lm_head";
+constexpr const char* kHeadWeight = "lm_head.weight";
+
+/// Decides as transformers 5 does whether embedding and head are one matrix: the flag says so, and the file
+/// does not hold two different ones. Leaves the config saying what is true.
+void settle_tying(BaseTensors& tensors, ModelConfig& config, const Path& base) {
+  if (!config.tie_word_embeddings || !tensors.has(kHeadWeight) || !tensors.has(kEmbeddingWeight)) return;
+  if (tensors.same(kEmbeddingWeight, kHeadWeight)) {
+    tensors.skip(kHeadWeight);
+    return;
+  }
+  warn(base.string() +
+       ": tie_word_embeddings is true, but lm_head.weight differs from the embedding; both are used");
+  config.tie_word_embeddings = false;
+  config.source["tie_word_embeddings"] = false;
+}
+
+}  // namespace
+
+Decoder load_model(const ModelOptions& options) {
+  const Path base = options.path;
+  Decoder model;
+  model.config = load_config(base);
+  model.dtype = options.dtype == ComputeDType::kBF16 ? at::kBFloat16 : at::kFloat;
+  BaseTensors tensors(base, model.config);
+  settle_tying(tensors, model.config, base);
+  const ModelConfig& config = model.config;
+  Builder builder(tensors, config, model.dtype);
+  // A tied model may have been saved under the head's name alone.
+  const bool under_head =
+      config.tie_word_embeddings && !tensors.has(kEmbeddingWeight) && tensors.has(kHeadWeight);
+  model.embedding = builder.matrix(under_head ? kHead : kEmbedding, config.vocab_size, config.hidden_size);
+  for (std::int64_t i = 0; i < config.num_hidden_layers; ++i) model.blocks.push_back(builder.block(i));
+  model.norm = builder.norm("model.norm");
+  model.head = config.tie_word_embeddings
+                   ? Linear{.name = kHead, .weight = model.embedding, .bias = {}}
+                   : builder.linear(kHead, config.vocab_size, config.hidden_size, false);
+  tensors.finish();
+  return model;
+}
+
+}  // namespace graft
