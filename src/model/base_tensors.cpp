@@ -3,10 +3,10 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <cstring>
 
 #include "base/error.h"
 #include "base/text.h"
+#include "kernels/dtype.h"
 #include "model/decode.h"
 #include "store/safetensors.h"
 
@@ -20,20 +20,6 @@ bool in_place(const TensorView& view, at::ScalarType dtype) {
   const DType stored = dtype == at::kBFloat16 ? DType::kBF16 : DType::kF32;
   const auto address = reinterpret_cast<std::uintptr_t>(view.bytes.data());
   return view.dtype == stored && address % traits(stored).bytes == 0;
-}
-
-bool holds_floats(DType dtype) {
-  switch (dtype) {
-    case DType::kI64:
-    case DType::kI32:
-    case DType::kI16:
-    case DType::kI8:
-    case DType::kU8:
-    case DType::kBool:
-      return false;
-    default:
-      return true;
-  }
 }
 
 std::string text_of(at::IntArrayRef shape) {
