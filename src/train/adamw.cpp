@@ -1,0 +1,73 @@
+#include "train/adamw.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+
+namespace graft {
+
+AdamW::AdamW(const std::vector<Parameter>& parameters, const OptimOptions& options) : options_(options), groups_(2) {
+  groups_[1].lr_ratio = options.loraplus_lr_ratio;
+  for (const Parameter& parameter : parameters) {
+    Group& group = groups_[parameter.name.find("lora_B") != std::string::npos ? 1 : 0];
+    group.names.push_back(parameter.name);
+    group.values.push_back(parameter.value);
+    group.exp_avgs.push_back(at::zeros_like(parameter.value, at::TensorOptions().requires_grad(false)));
+    group.exp_avg_sqs.push_back(at::zeros_like(parameter.value, at::TensorOptions().requires_grad(false)));
+  }
+}
+
+double AdamW::clip(double max_norm) {
+  double squares = 0;
+  std::vector<at::Tensor> gradients;
+  for (const Group& group : groups_) {
+    for (const at::Tensor& value : group.values) {
+      if (!value.grad().defined()) continue;
+      gradients.push_back(value.grad());
+      const double norm = gradients.back().norm().item<double>();
+      squares += norm * norm;
+    }
+  }
+  const double norm = std::sqrt(squares);
+  if (max_norm > 0 && norm > max_norm) at::_foreach_mul_(gradients, max_norm / norm);
+  return norm;
+}
+
+void AdamW::step(double learning_rate) {
+  const at::NoGradGuard no_grad;
+  ++steps_;
+  for (const Group& group : groups_) {
+    std::vector<at::Tensor> values, gradients, exp_avgs, exp_avg_sqs, steps;
+    for (std::size_t i = 0; i < group.values.size(); ++i) {
+      if (!group.values[i].grad().defined()) continue;
+      values.push_back(group.values[i]);
+      gradients.push_back(group.values[i].grad());
+      exp_avgs.push_back(group.exp_avgs[i]);
+      exp_avg_sqs.push_back(group.exp_avg_sqs[i]);
+      steps.push_back(at::full({}, static_cast<double>(steps_), at::kFloat));
+    }
+    if (values.empty()) continue;
+    at::_fused_adamw_(values, gradients, exp_avgs, exp_avg_sqs, {}, steps, learning_rate * group.lr_ratio, options_.beta1,
+                      options_.beta2, options_.weight_decay, options_.eps, /*amsgrad=*/false, /*maximize=*/false);
+  }
+  drop_gradients();
+}
+
+void AdamW::drop_gradients() {
+  for (Group& group : groups_) {
+    for (at::Tensor& value : group.values) value.mutable_grad().reset();
+  }
+}
+
+std::vector<Parameter> AdamW::state() const {
+  std::vector<Parameter> tensors;
+  for (const Group& group : groups_) {
+    for (std::size_t i = 0; i < group.values.size(); ++i) {
+      tensors.push_back({group.names[i] + ".exp_avg", group.exp_avgs[i]});
+      tensors.push_back({group.names[i] + ".exp_avg_sq", group.exp_avg_sqs[i]});
+    }
+  }
+  return tensors;
+}
+
+}  // namespace graft
