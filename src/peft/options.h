@@ -24,7 +24,7 @@ struct LoraOptions {
   double alpha = 32.0;               ///< scale is alpha / r, or alpha / sqrt(r) with use_rslora
   double dropout = 0.0;              ///< [0, 1), on the adapter's input
   TargetModules target_modules;
-  TargetModules exclude_modules{.all_linear = false};
+  TargetModules exclude_modules{.all_linear = false, .names = {}, .pattern = {}};
   bool use_rslora = false;
   LoraInit init = LoraInit::kKaiming;
   std::string from;                  ///< adapter folder to continue from; empty: a fresh adapter

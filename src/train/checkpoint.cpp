@@ -103,7 +103,7 @@ Path checkpoint_path(const Path& checkpoints, std::int64_t step) {
 void save_checkpoint(const Path& checkpoints, const RunState& state, const AdapterSet& adapters, const AdamW& optimizer,
                      const std::string& base_path, const std::map<std::string, std::string>& adapter_metadata) {
   const Path path = checkpoint_path(checkpoints, state.step);
-  remove_all(path);
+  graft::remove_all(path);
   OutputFolder folder(path);
   make_folder(folder.temporary() / "adapter");
   save_adapter(adapters, folder.temporary() / "adapter", base_path, adapter_metadata);
@@ -143,14 +143,14 @@ void prune_checkpoints(const Path& checkpoints, std::int64_t keep_last, std::int
     if (kept < keep_last) {
       ++kept;
     } else if (step != best_step) {
-      remove_all(path);
+      graft::remove_all(path);
     }
   }
   std::vector<Path> left_over;
   for (const auto& entry : std::filesystem::directory_iterator(checkpoints)) {
     if (!step_of(entry.path())) left_over.push_back(entry.path());
   }
-  for (const Path& path : left_over) remove_all(path);
+  for (const Path& path : left_over) graft::remove_all(path);
 }
 
 }  // namespace graft

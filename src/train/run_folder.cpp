@@ -12,10 +12,6 @@ namespace {
 constexpr std::array<std::string_view, 6> kRunEntries = {"adapter",  "checkpoints",   "recipe.resolved.yaml",
                                                          "run.json", "metrics.jsonl", "train.log"};
 
-bool is_run_entry(const Path& entry) {
-  return std::find(kRunEntries.begin(), kRunEntries.end(), entry.filename().string()) != kRunEntries.end();
-}
-
 // A lock or a temporary file that a killed run left: neither a run nor somebody's file.
 bool is_left_over(const Path& entry) { return entry.filename().string().starts_with("."); }
 
@@ -45,7 +41,7 @@ RunFolder::RunFolder(const Path& folder, ExistingRun existing) : path_(folder) {
   make_folder(folder);
   lock_ = std::make_unique<FolderLock>(folder);
   if (existing == ExistingRun::kOverwrite) {
-    for (const std::string_view name : kRunEntries) remove_all(folder / name);
+    for (const std::string_view name : kRunEntries) graft::remove_all(folder / name);
   }
   make_folder(checkpoints());
 }

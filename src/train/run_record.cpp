@@ -2,7 +2,7 @@
 
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
-#include <ATen/Version.h>
+#include <torch/headeronly/version.h>
 
 #include "base/json.h"
 #include "base/machine.h"
