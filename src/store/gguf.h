@@ -12,8 +12,8 @@
 namespace graft {
 
 /// A metadata value of a GGUF file. Integers of all widths are int64 (u64 above its range is refused).
-using GgufValue = std::variant<std::int64_t, double, bool, std::string, std::vector<std::int64_t>, std::vector<double>,
-                               std::vector<bool>, std::vector<std::string>>;
+using GgufValue = std::variant<std::int64_t, double, bool, std::string, std::vector<std::int64_t>,
+                               std::vector<double>, std::vector<bool>, std::vector<std::string>>;
 
 /// A GGUF v2/v3 file, mapped; header, metadata and tensor table are bounds-checked before anything is used.
 /// Source: ggml/docs/gguf.md. Errors name file and byte offset or tensor.

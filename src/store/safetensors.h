@@ -10,14 +10,15 @@
 
 namespace graft {
 
-/// A safetensors file, mapped; every rule of the format is checked before a tensor can be seen: header length and
-/// JSON, names without control bytes, known dtypes, shapes whose product fits, offsets that start at 0 and follow one
-/// another without hole, overlap or rest.
-/// Source: the format section of huggingface/safetensors. Errors name file and tensor.
+/// A safetensors file, mapped; every rule of the format is checked before a tensor can be seen: header length
+/// and JSON, names without control bytes, known dtypes, shapes whose product fits, offsets that start at 0
+/// and follow one another without hole, overlap or rest. Source: the format section of
+/// huggingface/safetensors. Errors name file and tensor.
 class SafetensorsFile {
  public:
   explicit SafetensorsFile(const Path& path);
   const Path& path() const { return file_.path(); }
+  /// In the order of their data in the file.
   const std::vector<TensorView>& tensors() const { return tensors_; }
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   const TensorView* find(std::string_view name) const;
@@ -29,15 +30,17 @@ class SafetensorsFile {
   std::map<std::string, std::string> metadata_;
 };
 
-/// The tensors of a model folder: model.safetensors, or the shards that model.safetensors.index.json lists. The index
-/// may name only regular files inside the folder (or a hub cache's links), each mapped tensor must be in its shard.
-/// Errors: neither file, only pytorch_model.bin (refused with a hint), a bad index.
+/// The tensors of a model folder: model.safetensors, or the shards that model.safetensors.index.json lists.
+/// The index may name only regular files inside the folder (or a hub cache's links), each mapped tensor must
+/// be in its shard. Errors: neither file, only pytorch_model.bin (refused with a hint), a bad index.
 class SafetensorsFolder {
  public:
   explicit SafetensorsFolder(const Path& folder);
+  SafetensorsFolder(SafetensorsFolder&&) = default;
+  SafetensorsFolder(const SafetensorsFolder&) = delete;  // the index points into the files
   const TensorView* find(std::string_view name) const;
   std::vector<std::string> names() const;
-  /// The file that holds the tensor, for messages.
+  /// The file that holds the tensor `name`, which must exist; for messages.
   const Path& file_of(std::string_view name) const;
 
  private:

@@ -10,7 +10,8 @@
 
 namespace graft {
 
-/// A tensor on disk, or in memory on its way there: bytes of a known type and shape, row-major. Does not own the bytes.
+/// A tensor on disk, or in memory on its way there: bytes of a known type and shape, row-major. Does not own
+/// the bytes.
 struct TensorView {
   std::string name;
   DType dtype = DType::kF32;
