@@ -17,7 +17,8 @@ namespace graft {
 /// the path: kBadInput where an input cannot be read, kResource where an output cannot be written.
 using Path = std::filesystem::path;
 
-/// A regular file mapped read-only for as long as the object or a copy of it lives (copies share the mapping).
+/// A regular file mapped read-only for as long as the object or a copy of it lives (copies share the
+/// mapping).
 class MappedFile {
  public:
   /// Errors: missing, not a regular file (folder, FIFO, device), unreadable.

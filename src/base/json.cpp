@@ -1,6 +1,7 @@
 #include "base/json.h"
 
 #include <cmath>
+#include <ostream>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -9,17 +10,17 @@ namespace graft {
 namespace {
 
 // RFC 6901: "~" and "/" inside a key are written ~0 and ~1.
-std::string escape_pointer(std::string_view key) {
-  std::string escaped;
+void append_pointer(std::string& pointer, std::string_view key) {
+  pointer += '/';
   for (const char c : key) {
-    if (c == '~')
-      escaped += "~0";
-    else if (c == '/')
-      escaped += "~1";
-    else
-      escaped += c;
+    if (c == '~') {
+      pointer += "~0";
+    } else if (c == '/') {
+      pointer += "~1";
+    } else {
+      pointer += c;
+    }
   }
-  return escaped;
 }
 
 const char* kind_of(const Json& value) {
@@ -42,37 +43,45 @@ const char* kind_of(const Json& value) {
 }
 
 [[noreturn]] void fail_kind(const JsonView& view, const char* want) {
-  fail(view.where(), ": got ", kind_of(view.json()), ", want ", want);
+  fail(view, ": got ", kind_of(view.json()), ", want ", want);
 }
 
 }  // namespace
 
 JsonView::JsonView(const Json& value, std::string source, std::string pointer)
-    : value_(&value), source_(std::move(source)), pointer_(std::move(pointer)) {}
+    : value_(&value),
+      source_(std::make_shared<const std::string>(std::move(source))),
+      pointer_(std::move(pointer)) {}
+
+JsonView::JsonView(const Json& value, const JsonView& parent, std::string_view key)
+    : value_(&value), source_(parent.source_), pointer_(parent.pointer_) {
+  append_pointer(pointer_, key);
+}
 
 std::string JsonView::where() const {
-  return pointer_.empty() ? printable(source_) : printable(source_) + ": " + printable(pointer_);
+  return pointer_.empty() ? printable(*source_) : printable(*source_) + ": " + printable(pointer_);
 }
+
+std::ostream& operator<<(std::ostream& out, const JsonView& view) { return out << view.where(); }
 
 JsonView JsonView::at(std::string_view key) const {
   if (!is_object()) fail_kind(*this, "an object");
   const auto member = value_->find(key);
-  const std::string pointer = pointer_ + "/" + escape_pointer(key);
-  check(member != value_->end(), printable(source_), ": ", printable(pointer), ": missing");
-  return {*member, source_, pointer};
+  if (member == value_->end()) fail(JsonView(*value_, *this, key), ": missing");
+  return {*member, *this, key};
 }
 
 std::optional<JsonView> JsonView::find(std::string_view key) const {
   if (!is_object()) fail_kind(*this, "an object");
   const auto member = value_->find(key);
   if (member == value_->end() || member->is_null()) return std::nullopt;
-  return JsonView(*member, source_, pointer_ + "/" + escape_pointer(key));
+  return JsonView(*member, *this, key);
 }
 
 JsonView JsonView::at(std::size_t index) const {
   if (!is_array()) fail_kind(*this, "a list");
-  check(index < value_->size(), where(), ": got ", value_->size(), " elements, want more than ", index);
-  return {(*value_)[index], source_, pointer_ + "/" + std::to_string(index)};
+  check(index < value_->size(), *this, ": got ", value_->size(), " elements, want more than ", index);
+  return {(*value_)[index], *this, std::to_string(index)};
 }
 
 std::size_t JsonView::size() const {
@@ -83,7 +92,7 @@ std::size_t JsonView::size() const {
 void JsonView::each_member(const std::function<void(const std::string&, const JsonView&)>& visit) const {
   if (!is_object()) fail_kind(*this, "an object");
   for (const auto& [key, member] : value_->get_ref<const Json::object_t&>()) {
-    visit(key, JsonView(member, source_, pointer_ + "/" + escape_pointer(key)));
+    visit(key, JsonView(member, *this, key));
   }
 }
 
@@ -108,14 +117,14 @@ std::int64_t JsonView::as_int(std::int64_t low, std::int64_t high) const {
       value_->is_number_unsigned() && value_->get<std::uint64_t>() > std::uint64_t{INT64_MAX};
   const std::int64_t number = value_->get<std::int64_t>();
   if (!too_large && number >= low && number <= high) return number;
-  if (high == INT64_MAX) fail(where(), ": got ", value_->dump(), ", want an integer of at least ", low);
-  fail(where(), ": got ", value_->dump(), ", want ", low, " to ", high);
+  if (high == INT64_MAX) fail(*this, ": got ", value_->dump(), ", want an integer of at least ", low);
+  fail(*this, ": got ", value_->dump(), ", want ", low, " to ", high);
 }
 
 double JsonView::as_double() const {
   if (!is_number()) fail_kind(*this, "a number");
   const double number = value_->get<double>();
-  check(std::isfinite(number), where(), ": got ", number, ", want a finite number");
+  check(std::isfinite(number), *this, ": got ", number, ", want a finite number");
   return number;
 }
 

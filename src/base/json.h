@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <iosfwd>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -68,9 +70,15 @@ class JsonView {
   double as_double() const;
 
  private:
+  JsonView(const Json& value, const JsonView& parent, std::string_view key);
+
   const Json* value_;
-  std::string source_, pointer_;
+  std::shared_ptr<const std::string> source_;
+  std::string pointer_;
 };
+
+/// Writes where(): a view can stand in the parts of check() at no cost where the check holds.
+std::ostream& operator<<(std::ostream& out, const JsonView& view);
 
 /// Compact JSON text: non-ASCII kept, invalid UTF-8 replaced; doubles round-trip.
 std::string to_text(const Json& value, int indent = -1);

@@ -4,6 +4,7 @@
 #include <array>
 #include <cctype>
 #include <cstdio>
+#include <cstring>
 
 namespace graft {
 namespace {
@@ -55,6 +56,13 @@ std::string formatted(const char* format, double value, const char* unit) {
 
 std::optional<std::size_t> find_invalid_utf8(std::string_view text) {
   for (std::size_t i = 0; i < text.size();) {
+    if (std::uint64_t eight; i + sizeof eight <= text.size()) {  // most text is ASCII: eight bytes at once
+      std::memcpy(&eight, text.data() + i, sizeof eight);
+      if ((eight & 0x8080808080808080U) == 0) {
+        i += sizeof eight;
+        continue;
+      }
+    }
     const std::size_t length = sequence_length(text.substr(i, 4));
     if (length == 0) return i;
     i += length;

@@ -21,11 +21,16 @@ class GgufFile {
  public:
   explicit GgufFile(const Path& path);
   const Path& path() const { return file_.path(); }
+  /// In the order of the file's table; shapes are in torch order (GGUF stores them reversed).
   const std::vector<TensorView>& tensors() const { return tensors_; }
+  /// The tensor, or null where there is none. Error naming type and tensor where its type cannot be decoded
+  /// yet.
   const TensorView* find(std::string_view name) const;
+  /// Tensors of types that cannot be decoded yet, with the name of the type; they are not among tensors().
+  const std::map<std::string, std::string, std::less<>>& unsupported() const { return unsupported_; }
 
   bool has(std::string_view key) const;
-  /// Typed metadata; Error where the key is missing or of another type.
+  /// Typed metadata (an integer passes as a number); Error where the key is missing or of another type.
   std::int64_t integer(std::string_view key) const;
   double number(std::string_view key) const;
   bool boolean(std::string_view key) const;
@@ -39,6 +44,7 @@ class GgufFile {
   MappedFile file_;
   std::map<std::string, GgufValue, std::less<>> metadata_;
   std::vector<TensorView> tensors_;
+  std::map<std::string, std::string, std::less<>> unsupported_;
   std::map<std::string, std::size_t, std::less<>> index_;
 };
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "base/checked.h"
 #include "base/error.h"
 #include "base/json.h"
 #include "base/text.h"
@@ -63,47 +62,51 @@ std::map<std::string, std::string> parse_metadata(const JsonView& view) {
 DType parse_dtype(const JsonView& view) {
   const std::string& name = view.as_string();
   const auto dtype = dtype_of_safetensors(name);
-  check(dtype.has_value(), view.where(), ": unknown or unsupported dtype `", printable(name),
-        "` (want F64, F32, F16, BF16, I64, I32, I16, I8, U8 or BOOL)");
+  if (!dtype) {
+    fail(view, ": unknown or unsupported dtype `", printable(name),
+         "` (want F64, F32, F16, BF16, I64, I32, I16, I8, U8 or BOOL)");
+  }
   return *dtype;
 }
 
 std::vector<std::int64_t> parse_shape(const JsonView& view) {
-  check(!view.is_array() || view.size() <= kMaxRank, view.where(), ": got ", view.size(),
-        " dimensions, want at most ", kMaxRank);
+  check(!view.is_array() || view.size() <= kMaxRank, view, ": too many dimensions, want at most ", kMaxRank);
   std::vector<std::int64_t> shape;
   view.each_element([&](const JsonView& dim) { shape.push_back(dim.as_int(0)); });
   return shape;
 }
 
-void check_keys(const JsonView& view) {
-  view.each_member([&](const std::string& key, const JsonView& member) {
-    check(key == "dtype" || key == "shape" || key == "data_offsets", member.where(), ": unknown key");
-  });
+// Bytes that the tensor's shape and type need.
+std::int64_t size_of(const TensorView& tensor, const JsonView& view) {
+  auto size = static_cast<std::int64_t>(traits(tensor.dtype).bytes);
+  std::int64_t elements = 1;
+  bool fits = true;
+  for (const std::int64_t dim : tensor.shape)
+    fits = fits && !__builtin_mul_overflow(elements, dim, &elements);
+  fits = fits && !__builtin_mul_overflow(elements, size, &size);
+  if (!fits) fail(view, ": shape ", tensor.shape_text(), " is too large");
+  return size;
 }
 
 Entry parse_entry(const std::string& name, const JsonView& view, std::int64_t data_bytes) {
-  check_keys(view);
-  Entry entry{{.name = name,
-               .dtype = parse_dtype(view.at("dtype")),
-               .shape = parse_shape(view.at("shape")),
-               .bytes = {}},
-              0,
-              0};
+  view.each_member([](const std::string& key, const JsonView& member) {
+    check(key == "dtype" || key == "shape" || key == "data_offsets", member, ": unknown key");
+  });
   const JsonView offsets = view.at("data_offsets");
-  check(offsets.is_array() && offsets.size() == 2, offsets.where(), ": want a list of two offsets");
-  entry.begin = offsets.at(std::size_t{0}).as_int(0);
-  entry.end = offsets.at(std::size_t{1}).as_int(0);
-  check(entry.begin <= entry.end, offsets.where(), ": ends before it begins (got ", range_text(entry), ")");
-  check(entry.end <= data_bytes, offsets.where(), ": is outside the file (got ", range_text(entry),
-        ", the file has ", data_bytes, " bytes of data)");
-  const std::string size_name = view.where() + ": the size";
-  std::int64_t size = 1;
-  for (const std::int64_t dim : entry.tensor.shape) size = checked_mul(size, dim, size_name.c_str());
-  size = checked_mul(size, static_cast<std::int64_t>(traits(entry.tensor.dtype).bytes), size_name.c_str());
-  check(size == entry.end - entry.begin, view.where(), ": shape ", entry.tensor.shape_text(), " of ",
-        traits(entry.tensor.dtype).safetensors, " needs ", size, " bytes (got ", entry.end - entry.begin,
-        ")");
+  check(offsets.is_array() && offsets.size() == 2, offsets, ": want a list of two offsets");
+  Entry entry{.tensor = {.name = name, .shape = {}, .bytes = {}},
+              .begin = offsets.at(std::size_t{0}).as_int(0),
+              .end = offsets.at(std::size_t{1}).as_int(0)};
+  entry.tensor.dtype = parse_dtype(view.at("dtype"));
+  entry.tensor.shape = parse_shape(view.at("shape"));
+  check(entry.begin <= entry.end, offsets, ": ends before it begins (got [", entry.begin, ", ", entry.end,
+        "))");
+  check(entry.end <= data_bytes, offsets, ": is outside the file (got [", entry.begin, ", ", entry.end,
+        "), the file has ", data_bytes, " bytes of data)");
+  if (const std::int64_t size = size_of(entry.tensor, view); size != entry.end - entry.begin) {
+    fail(view, ": shape ", entry.tensor.shape_text(), " of ", traits(entry.tensor.dtype).safetensors,
+         " needs ", size, " bytes (got ", entry.end - entry.begin, ")");
+  }
   return entry;
 }
 
@@ -130,11 +133,11 @@ void check_cover(const std::vector<Entry>& entries, std::int64_t data_bytes, con
 
 void check_tensor_name(std::string_view name, std::string_view source) {
   const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; };
-  check(std::none_of(name.begin(), name.end(), is_control), printable(source), ": the name `",
-        printable(name), "` of a tensor has a control character");
-  check(!find_invalid_utf8(name), printable(source), ": the name `", printable(name),
-        "` of a tensor is not UTF-8");
-  check(name != kMetadata, printable(source), ": `", kMetadata, "` cannot name a tensor");
+  const char* reason = nullptr;
+  if (std::any_of(name.begin(), name.end(), is_control)) reason = "it has a control character";
+  if (find_invalid_utf8(name)) reason = "it is not UTF-8";
+  if (name == kMetadata) reason = "it is reserved";
+  if (reason != nullptr) fail(printable(source), ": `", printable(name), "` cannot name a tensor: ", reason);
 }
 
 SafetensorsHeader parse_safetensors(std::span<const std::byte> bytes, const std::string& source) {
