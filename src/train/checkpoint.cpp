@@ -127,9 +127,13 @@ CheckpointChoice newest_checkpoint(const Path& checkpoints) {
   return choice;
 }
 
-RunState restore_checkpoint(const Path& checkpoint, AdapterSet& adapters, AdamW& optimizer) {
+RunState read_state(const Path& checkpoint) {
   const Json json = read_json(checkpoint / "state.json");
-  RunState state = run_state_from(JsonView(json, (checkpoint / "state.json").string()));
+  return run_state_from(JsonView(json, (checkpoint / "state.json").string()));
+}
+
+RunState restore_checkpoint(const Path& checkpoint, AdapterSet& adapters, AdamW& optimizer) {
+  const RunState state = read_state(checkpoint);
   read_tensors(SafetensorsFile(checkpoint / "adapter" / "adapter_model.safetensors"), adapters.parameters,
                "base_model.model.");
   read_tensors(SafetensorsFile(checkpoint / "optimizer.safetensors"), optimizer.state(), "");

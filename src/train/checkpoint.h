@@ -27,6 +27,9 @@ struct CheckpointChoice {
 };
 CheckpointChoice newest_checkpoint(const Path& checkpoints);
 
+/// The state.json of a checkpoint.
+RunState read_state(const Path& checkpoint);
+
 /// Copies a checkpoint's tensors into the adapters and the optimizer and returns its state. Errors name file and tensor.
 RunState restore_checkpoint(const Path& checkpoint, AdapterSet& adapters, AdamW& optimizer);
 
