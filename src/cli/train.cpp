@@ -1,0 +1,183 @@
+#include <future>
+#include <optional>
+
+#include "base/console.h"
+#include "base/error.h"
+#include "base/machine.h"
+#include "base/sha256.h"
+#include "base/text.h"
+#include "cli/arguments.h"
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "cli/train_report.h"
+#include "export/tokenizer_files.h"
+#include "generate/answer.h"
+#include "peft/base_identity.h"
+#include "recipe/recipe.h"
+#include "train/checkpoint.h"
+#include "train/metrics.h"
+#include "train/provenance.h"
+#include "train/run_record.h"
+#include "train/trainer.h"
+
+namespace graft {
+namespace {
+
+struct TrainArguments {
+  std::string recipe;
+  std::vector<std::string> overrides;
+  bool resume = false, overwrite = false, dry_run = false;
+
+  ExistingRun existing() const {
+    if (resume) return ExistingRun::kResume;
+    return overwrite ? ExistingRun::kOverwrite : ExistingRun::kRefuse;
+  }
+};
+
+std::optional<TrainArguments> parse(const std::vector<std::string>& words) {
+  TrainArguments arguments;
+  Arguments parser({.verb = "train",
+                    .synopsis = "RECIPE [key=value…] [--resume | --overwrite] [--dry-run]",
+                    .about = "Trains the adapter that a recipe describes and writes it to the recipe's output_dir.",
+                    .example = "graft train recipes/cooking.yaml train.epochs=1"});
+  parser.flag("resume", arguments.resume, "go on from the newest checkpoint in output_dir");
+  parser.flag("overwrite", arguments.overwrite, "remove the run that output_dir holds");
+  parser.flag("dry-run", arguments.dry_run, "load and check everything, say what would be done, write nothing");
+  parser.operand("RECIPE", arguments.recipe);
+  parser.operands("key=value", arguments.overrides);
+  if (!parser.parse(words)) return std::nullopt;
+  check(!(arguments.resume && arguments.overwrite), ExitCode::kUsage, "--resume and --overwrite exclude each other");
+  return arguments;
+}
+
+// The recipe without what may differ between a run and its resumption.
+std::string hash_recipe(Recipe recipe) {
+  recipe.output_dir = "";
+  recipe.log = {};
+  recipe.checkpoint = {};
+  recipe.evaluation.sample_prompts = {};
+  recipe.train.micro_batch_tokens = 0;
+  return sha256_hex(std::as_bytes(std::span<const char>(to_yaml(recipe))));
+}
+
+// Where to go on, if anywhere. Errors (kNoCheckpoint): there are checkpoints and none holds.
+Path checkpoint_to_resume(const Recipe& recipe) {
+  const CheckpointChoice choice = newest_checkpoint(Path(recipe.output_dir) / "checkpoints");
+  for (const std::string& reason : choice.rejected) warn("checkpoint " + reason + "; passed over");
+  if (choice.path) return *choice.path;
+  check(choice.rejected.empty(), ExitCode::kNoCheckpoint, recipe.output_dir, ": no checkpoint is valid",
+        Hint{"--overwrite starts this run anew"});
+  say("nothing to resume in " + recipe.output_dir + ": starting from the beginning");
+  return {};
+}
+
+TrainingOptions training_options(const Recipe& recipe) {
+  return {.seed = recipe.seed,
+          .shuffle = recipe.data.shuffle,
+          .train = recipe.train,
+          .optim = recipe.optim,
+          .schedule = recipe.schedule,
+          .evaluation = recipe.evaluation,
+          .checkpoint = recipe.checkpoint,
+          .log = recipe.log};
+}
+
+// Answers to evaluation.sample_prompts, so that a reader sees what the numbers mean.
+void print_samples(const Decoder& model, const Tokenizer& tokenizer, const std::optional<ChatTemplate>& chat,
+                   const std::vector<std::string>& prompts) {
+  const std::vector<std::int32_t> stop_ids = stop_tokens(model.config, tokenizer, chat);
+  for (const std::string& prompt : prompts) {
+    Generator generator(model);
+    const Message message{.role = "user", .content = prompt};
+    const std::vector<std::int32_t> ids =
+        chat ? chat_prompt(tokenizer, *chat, {&message, 1}) : tokenizer.encode(prompt, SpecialTokens::kAdd).ids;
+    const SamplingOptions options{.max_new_tokens = 96};
+    say("  > " + prompt + "\n  " + write_answer(generator, tokenizer, ids, options, stop_ids).text);
+  }
+}
+
+// adapter/: the adapter of the best checkpoint (or the last), with the files that let other tools load it.
+void write_adapter(const RunFolder& folder, const RunState& state, bool keep_best, const Path& base,
+                   const std::optional<ChatTemplate>& chat) {
+  const std::int64_t step = keep_best && state.best_step >= 0 ? state.best_step : state.step;
+  const Path source = checkpoint_path(folder.checkpoints(), step) / "adapter";
+  graft::remove_all(folder.adapter());
+  OutputFolder adapter(folder.adapter());
+  for (const char* name : {"adapter_config.json", "adapter_model.safetensors"}) {
+    graft::copy_file(source / name, adapter.temporary() / name);
+  }
+  write_tokenizer_files(base, chat, adapter.temporary());
+  adapter.commit();
+}
+
+ExitCode finish(const TrainingResult& result, const RunFolder& folder, const Recipe& recipe, const RunRecord& record,
+                const std::optional<ChatTemplate>& chat, const std::string& recipe_path) {
+  if (result.outcome == Outcome::kInterrupted) {
+    say("stopped after step " + std::to_string(result.state.step) + "; the state is saved");
+    say("go on: graft train " + recipe_path + " --resume");
+    return ExitCode::kStopped;
+  }
+  write_adapter(folder, result.state, recipe.checkpoint.keep_best, recipe.model.path, chat);
+  write_run_record(folder, record, &result.state);
+  print(result_text(result, folder, recipe));
+  return ExitCode::kDone;
+}
+
+}  // namespace
+
+ExitCode run_train(const std::vector<std::string>& words) {
+  const std::optional<TrainArguments> arguments = parse(words);
+  if (!arguments) return ExitCode::kDone;
+  const Recipe recipe = load_recipe(arguments->recipe, arguments->overrides);
+  check_output_folder(recipe.output_dir, arguments->existing());
+  if (arguments->resume && run_is_finished(recipe.output_dir)) {
+    say(recipe.output_dir + " holds a finished run: nothing to do");
+    return ExitCode::kDone;
+  }
+  const Path checkpoint = arguments->resume ? checkpoint_to_resume(recipe) : Path();
+
+  std::future<std::string> base_hash = std::async(std::launch::async, hash_base, Path(recipe.model.path));
+  const Tokenizer tokenizer = load_tokenizer(recipe.model.path);
+  const std::optional<ChatTemplate> chat = choose_chat_template(recipe.data.chat_template, tokenizer);
+  const Dataset data = load_dataset(recipe.data, tokenizer, chat, recipe.seed);
+  Decoder model = load_model(recipe.model);
+  check_token_ids(data, model.config.vocab_size);
+  AdapterSet adapters = attach_adapters(model, recipe.lora, recipe.seed);
+
+  Plan plan = make_plan(recipe.train, model.config, recipe.model.dtype, static_cast<std::int64_t>(data.train.size()),
+                        installed_memory_bytes());
+  if (!checkpoint.empty()) plan.micro_batch_tokens = read_state(checkpoint).micro_batch_tokens;
+  RunRecord record{.base_path = recipe.model.path,
+                   .chat_template = chat ? chat->name() : "none",
+                   .seed = recipe.seed,
+                   .trainable_parameters = adapters.parameter_count(),
+                   .train_data = data.train_report,
+                   .eval_data = data.eval_report,
+                   .plan = plan,
+                   .hashes = {{"recipe", hash_recipe(recipe)},
+                              {"base", base_hash.get()},
+                              {"tokenizer", hash_tokenizer(recipe.model.path)},
+                              {"data", hash_data(data.train_report, data.eval_report)}}};
+  say(header_text(recipe, model, adapters, record));
+  if (arguments->dry_run) return ExitCode::kDone;
+
+  RunFolder folder(recipe.output_dir, arguments->existing());
+  cut_metrics(folder.metrics(), checkpoint.empty() ? -1 : read_state(checkpoint).step);
+  write_file(folder.recipe(), to_yaml(recipe));
+  write_run_record(folder, record, nullptr);
+  const Training training{.model = model,
+                          .adapters = adapters,
+                          .data = data,
+                          .options = training_options(recipe),
+                          .plan = plan,
+                          .folder = folder,
+                          .base_path = recipe.model.path,
+                          .adapter_metadata = base_identity(model, adapters.modules),
+                          .hashes = record.hashes,
+                          .after_evaluation = [&](std::int64_t) {
+                            print_samples(model, tokenizer, chat, recipe.evaluation.sample_prompts);
+                          }};
+  return finish(train(training, checkpoint), folder, recipe, record, chat, arguments->recipe);
+}
+
+}  // namespace graft
