@@ -141,7 +141,8 @@ ExitCode run_train(const std::vector<std::string>& words) {
   const std::optional<ChatTemplate> chat = choose_chat_template(recipe.data.chat_template, tokenizer);
   const Dataset data = load_dataset(recipe.data, tokenizer, chat, recipe.seed);
   Decoder model = load_model(recipe.model);
-  check_token_ids(data, model.config.vocab_size);
+  check_token_ids(data.train, model.config.vocab_size);
+  check_token_ids(data.eval, model.config.vocab_size);
   AdapterSet adapters = attach_adapters(model, recipe.lora, recipe.seed);
 
   Plan plan = make_plan(recipe.train, model.config, recipe.model.dtype, static_cast<std::int64_t>(data.train.size()),
