@@ -28,6 +28,7 @@ struct DataOptions {
   std::vector<DataSource> eval;          ///< held-out rows; or eval_fraction
   double eval_fraction = 0.0;            ///< share of the training rows held out, [0, 1)
   bool shuffle = true;                   ///< false: file order, every epoch
+  bool raw_rows_only = false;            ///< objective pretrain: rows of text and token rows; others are errors
 };
 
 }  // namespace graft

@@ -38,6 +38,7 @@ struct TokenRow {
 struct Row {
   std::variant<Conversation, PromptCompletion, Text, TokenRow> value;
   RowSource source;
+  std::uint64_t fingerprint = 0;  ///< stable hash of the row's text in its file: decides what is held out
 };
 
 }  // namespace graft
