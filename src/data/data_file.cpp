@@ -36,12 +36,14 @@ std::string_view as_text(std::span<const std::byte> bytes) {
 
 std::string inflate_gzip(std::string_view packed, const std::string& name) {
   z_stream stream{};
-  check(inflateInit2(&stream, 16 + MAX_WBITS) == Z_OK, ExitCode::kResource, name, ": no memory to inflate it");
+  check(inflateInit2(&stream, 16 + MAX_WBITS) == Z_OK, ExitCode::kResource, name,
+        ": no memory to inflate it");
   std::string text;
   std::array<char, 1 << 16> block;
   int status = Z_OK;
   std::size_t taken = 0;
-  // Members follow one another in a gzip file, so its end is the end of the bytes and not of the first member.
+  // Members follow one another in a gzip file, so its end is the end of the bytes and not of the first
+  // member.
   while (status == Z_OK || (status == Z_STREAM_END && taken < packed.size())) {
     if (status == Z_STREAM_END) inflateReset(&stream);
     const std::size_t piece = std::min<std::size_t>(packed.size() - taken, 1U << 30);
@@ -79,8 +81,8 @@ DataFile::DataFile(const Path& path) : name_(path.string()), mapped_(std::make_s
     text_ = *inflated_;
   }
   for (const Foreign& foreign : kForeign) {
-    check(!text_.starts_with(foreign.start), name_, ": looks like ", foreign.what, ", want JSON lines or text",
-          Hint{std::string(foreign.hint)});
+    check(!text_.starts_with(foreign.start), name_, ": looks like ", foreign.what,
+          ", want JSON lines or text", Hint{std::string(foreign.hint)});
   }
   if (text_.starts_with("\xEF\xBB\xBF")) text_.remove_prefix(3);
 }

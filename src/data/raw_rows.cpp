@@ -25,7 +25,8 @@ std::vector<RawRow> cut_lines(std::string_view text) {
   return rows;
 }
 
-/// Walks over JSON text byte by byte and knows depth, strings and place; the values are parsed later, one by one.
+/// Walks over JSON text byte by byte and knows depth, strings and place; the values are parsed later, one by
+/// one.
 class ArrayCutter {
  public:
   explicit ArrayCutter(const DataFile& file) : name_(file.name()), text_(file.text()) {}
@@ -102,7 +103,8 @@ class ArrayCutter {
   bool in_string_ = false, escaped_ = false, closed_ = false;
 };
 
-/// The end of a piece of `text` of at most `max_bytes`: after a line break, else a space, else a whole character.
+/// The end of a piece of `text` of at most `max_bytes`: after a line break, else a space, else a whole
+/// character.
 std::size_t soft_end(std::string_view text, std::size_t max_bytes) {
   if (text.size() <= max_bytes) return text.size();
   for (const char border : {'\n', ' '}) {

@@ -20,7 +20,8 @@ struct RawRow {
 /// A data file in memory: mapped, or inflated where it is gzip. A byte order mark at the start is skipped.
 class DataFile {
  public:
-  /// Errors: unreadable; not text (UTF-16, Parquet, zip…: named as such); gzip that is cut or larger than 4 GiB inflated.
+  /// Errors: unreadable; not text (UTF-16, Parquet, zip…: named as such); gzip that is cut or larger than 4
+  /// GiB inflated.
   explicit DataFile(const Path& path);
   std::string_view text() const { return text_; }
   const std::string& name() const { return name_; }
@@ -39,9 +40,9 @@ class DataFile {
 /// Error: an array that does not end, or text after it.
 std::vector<RawRow> cut_json_rows(const DataFile& file);
 
-/// The rows of a file of raw text: whole paragraphs (blank lines part them) joined, as they stand, up to `max_bytes`.
-/// A longer paragraph is cut at its last line break or space before that, never inside a character.
-/// Error: invalid UTF-8, with its line.
+/// The rows of a file of raw text: whole paragraphs (blank lines part them) joined, as they stand, up to
+/// `max_bytes`. A longer paragraph is cut at its last line break or space before that, never inside a
+/// character. Error: invalid UTF-8, with its line.
 std::vector<RawRow> cut_paragraphs(const DataFile& file, std::size_t max_bytes);
 
 }  // namespace graft

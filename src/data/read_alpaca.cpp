@@ -23,8 +23,9 @@ std::vector<Message> history_of(const JsonView& row) {
 
 }  // namespace
 
-/// Rows of Stanford Alpaca and its kin: {"instruction", "input"?, "output", "system"?, "history"?}. The user turn is the
-/// instruction and, on the next line, its input. Without a template the turns of the prompt are joined by line breaks.
+/// Rows of Stanford Alpaca and its kin: {"instruction", "input"?, "output", "system"?, "history"?}. The user
+/// turn is the instruction and, on the next line, its input. Without a template the turns of the prompt are
+/// joined by line breaks.
 RowValue read_alpaca(const JsonView& row, PromptForm form) {
   std::vector<Message> messages = history_of(row);
   if (const std::string system = string_or_empty(row, "system"); !system.empty()) {

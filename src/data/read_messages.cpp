@@ -9,17 +9,17 @@ namespace {
 
 /// Names of a role in data files and the name that templates know.
 constexpr std::array<std::array<const char*, 2>, 12> kRoles = {{{"system", "system"},
-                                                               {"developer", "developer"},
-                                                               {"user", "user"},
-                                                               {"assistant", "assistant"},
-                                                               {"tool", "tool"},
-                                                               {"function", "tool"},
-                                                               {"human", "user"},
-                                                               {"gpt", "assistant"},
-                                                               {"model", "assistant"},
-                                                               {"observation", "tool"},
-                                                               {"function_call", "assistant"},
-                                                               {"chatgpt", "assistant"}}};
+                                                                {"developer", "developer"},
+                                                                {"user", "user"},
+                                                                {"assistant", "assistant"},
+                                                                {"tool", "tool"},
+                                                                {"function", "tool"},
+                                                                {"human", "user"},
+                                                                {"gpt", "assistant"},
+                                                                {"model", "assistant"},
+                                                                {"observation", "tool"},
+                                                                {"function_call", "assistant"},
+                                                                {"chatgpt", "assistant"}}};
 
 std::string role_of(const JsonView& role) {
   std::vector<std::string> known;
@@ -102,11 +102,12 @@ std::vector<Message> read_message_list(const JsonView& list) {
 
 RowValue read_messages(const JsonView& row, PromptForm) { return conversation(row, "messages"); }
 
-RowValue read_conversations(const JsonView& row, PromptForm) {
+RowValue read_sharegpt(const JsonView& row, PromptForm) {
   Conversation result = conversation(row, "conversations");
   const auto system = row.find("system");
   if (!system || system->as_string().empty()) return result;
-  check(result.messages.front().role != "system", system->where(), ": a second system message in one conversation");
+  check(result.messages.front().role != "system", system->where(),
+        ": a second system message in one conversation");
   result.messages.insert(result.messages.begin(), Message{.role = "system", .content = system->as_string()});
   return result;
 }

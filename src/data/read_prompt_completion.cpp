@@ -12,21 +12,22 @@ std::vector<Message> side(const JsonView& value, const char* role) {
 
 }  // namespace
 
-/// {"prompt", "completion"}: two strings, or lists of messages (TRL's conversational form). Of lists, only the turns of the
-/// completion are learned.
+/// {"prompt", "completion"}: two strings, or lists of messages (TRL's conversational form). Of lists, only
+/// the turns of the completion are learned.
 RowValue read_prompt_completion(const JsonView& row, PromptForm form) {
   const JsonView prompt = row.at("prompt");
   const JsonView completion = row.at("completion");
   const bool plain = prompt.is_string() && completion.is_string();
-  if (plain && form == PromptForm::kPlain) return PromptCompletion{prompt.as_string(), completion.as_string()};
+  if (plain && form == PromptForm::kPlain)
+    return PromptCompletion{prompt.as_string(), completion.as_string()};
   Conversation result{.messages = side(prompt, "user")};
   for (Message& message : result.messages) {
     // The prompt is not learned whatever it holds; a flag that says otherwise would contradict the format.
     if (message.role == "assistant") message.train = false;
   }
   for (Message& message : side(completion, "assistant")) result.messages.push_back(std::move(message));
-  check(result.messages.back().role == "assistant", completion.where(), ": want the assistant's words last, got a turn of ",
-        result.messages.back().role);
+  check(result.messages.back().role == "assistant", completion.where(),
+        ": want the assistant's words last, got a turn of ", result.messages.back().role);
   return result;
 }
 

@@ -3,7 +3,6 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "base/json.h"
@@ -24,8 +23,6 @@ struct ReadOptions {
   std::size_t paragraph_bytes = 4096;  ///< longest row made of a file of raw text
 };
 
-using RowValue = std::variant<Conversation, PromptCompletion, Text, TokenRow>;
-
 /// A format of rows. Adding one is a reader and a row in the table of readers.cpp.
 struct RowFormat {
   std::string name;               ///< word of `data.train[].format`
@@ -43,15 +40,15 @@ struct ReadRows {
   std::string sha256;
 };
 
-/// Reads the first `max_samples` rows of a file (0: all). `.txt` and `.md` files of format text or auto become rows of
-/// whole paragraphs; every other file is JSON lines or one JSON array, gzip or not.
-/// Errors: the file; `file:line:column` of broken JSON; `file:line: /pointer` of a missing field or a wrong type;
-/// a row of unknown format (lists the known ones). A file without rows is no error here.
+/// Reads the first `max_samples` rows of a file (0: all). `.txt` and `.md` files of format text or auto
+/// become rows of whole paragraphs; every other file is JSON lines or one JSON array, gzip or not. Errors:
+/// the file; `file:line:column` of broken JSON; `file:line: /pointer` of a missing field or a wrong type; a
+/// row of unknown format (lists the known ones). A file without rows is no error here.
 ReadRows read_rows(const DataSource& source, const ReadOptions& options);
 
 /// The readers, one per format; each takes one parsed row.
 RowValue read_messages(const JsonView& row, PromptForm form);
-RowValue read_conversations(const JsonView& row, PromptForm form);
+RowValue read_sharegpt(const JsonView& row, PromptForm form);
 RowValue read_alpaca(const JsonView& row, PromptForm form);
 RowValue read_prompt_completion(const JsonView& row, PromptForm form);
 RowValue read_text(const JsonView& row, PromptForm form);
