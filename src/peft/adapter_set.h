@@ -1,10 +1,11 @@
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "base/json.h"
+#include "base/file.h"
 #include "model/decoder.h"
 #include "peft/options.h"
 
@@ -12,26 +13,37 @@ namespace graft {
 
 /// The adapters attached to one decoder: what is trained, saved, loaded and merged together.
 struct AdapterSet {
-  LoraOptions options;                      ///< as trained; r, alpha, targets as the file says where loaded
-  std::vector<std::string> modules;         ///< adapted modules, in model order
-  std::vector<Parameter> parameters;        ///< fp32 masters, in a fixed order
+  LoraOptions options;                ///< as trained; r, alpha, targets as the file says where loaded
+  std::vector<std::string> modules;   ///< adapted modules, in model order
+  std::vector<Parameter> parameters;  ///< fp32 masters, in a fixed order
   std::int64_t parameter_count() const;
 };
 
 /// Fills the slots of the linears that `options` targets with fresh adapters; everything else stays frozen.
-/// Initial values are pure functions of (seed, module). With options.from: load_adapter's work, checked against options.
-/// Errors (kUsage): no module matches (the message lists the names there are), the head is targeted (not yet).
+/// Initial values are pure functions of (seed, module). With options.from: load_adapter's work, checked
+/// against options. Errors (kUsage): a name that matches no module (the hint lists the names there are), the
+/// head is targeted (not yet).
 AdapterSet attach_adapters(Decoder& model, const LoraOptions& options, std::uint64_t seed);
 
 /// What to do where an adapter's every B is zero.
 enum class ZeroAdapter { kAccept, kWarn, kRefuse };
 
-/// Reads a PEFT adapter folder and fills the slots it names. Strict: missing, unexpected, misshapen or non-finite
-/// tensors, unknown peft_type, features not yet supported: Errors (kBadInput) that name file and tensor or key.
-AdapterSet load_adapter(Decoder& model, const Path& folder, ZeroAdapter zero);
+/// What to do where the adapter's metadata says that it was trained on another base.
+enum class OtherBase { kRefuse, kWarn };
+
+/// Reads a PEFT adapter folder and fills the slots it names. Strict: missing, unexpected, misshapen or
+/// non-finite tensors, unknown peft_type, features not yet supported, another base than the recorded one:
+/// Errors (kBadInput) that name file and tensor or key.
+AdapterSet load_adapter(Decoder& model, const Path& folder, ZeroAdapter zero,
+                        OtherBase other = OtherBase::kRefuse);
+
+/// Error (kUsage) where `wanted` says (LoraOptions::given, or a value that is not the default) another rank,
+/// alpha, rsLoRA or set of modules than the adapter to continue from has.
+void check_continues(const Decoder& model, const LoraOptions& wanted, const LoraOptions& file);
 
 /// Writes adapter_config.json and adapter_model.safetensors (fp32, PEFT's names and shapes; `metadata` beside
-/// "format": "pt") into an existing folder, each whole or not at all. base_path becomes base_model_name_or_path.
+/// "format": "pt") into an existing folder, each whole or not at all. base_path becomes
+/// base_model_name_or_path.
 void save_adapter(const AdapterSet& adapters, const Path& folder, const std::string& base_path,
                   const std::map<std::string, std::string>& metadata);
 

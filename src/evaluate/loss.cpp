@@ -1,0 +1,82 @@
+#include "evaluate/loss.h"
+
+#include <ATen/Functions.h>
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+#include "data/dataset.h"
+#include "ops/cross_entropy.h"
+
+namespace graft {
+namespace {
+
+at::Tensor int64_tensor(const std::vector<std::int64_t>& values) {
+  at::Tensor tensor = at::empty({std::ssize(values)}, at::kLong);
+  std::copy(values.begin(), values.end(), tensor.mutable_data_ptr<std::int64_t>());
+  return tensor;
+}
+
+at::Tensor token_tensor(const std::vector<std::int32_t>& tokens) {
+  return int64_tensor(std::vector<std::int64_t>(tokens.begin(), tokens.end()));
+}
+
+// Losses of the positions of hidden [T,D] that have a target, [L] fp32.
+at::Tensor losses_of(const Decoder& model, const at::Tensor& hidden,
+                     const std::vector<std::int32_t>& targets) {
+  std::vector<std::int64_t> positions, learned;
+  for (std::size_t i = 0; i < targets.size(); ++i) {
+    if (targets[i] == kNoTarget) continue;
+    positions.push_back(static_cast<std::int64_t>(i));
+    learned.push_back(targets[i]);
+  }
+  // A pack where every token is learned needs no copy of its hidden states.
+  const at::Tensor rows =
+      positions.size() == targets.size() ? hidden : hidden.index_select(0, int64_tensor(positions));
+  return linear_cross_entropy(rows, model.head.weight, int64_tensor(learned));
+}
+
+double sum_of(const at::Tensor& losses) { return losses.sum(at::kDouble).item<double>(); }
+
+}  // namespace
+
+at::Tensor token_losses(const Decoder& model, const Pack& pack, Pass pass) {
+  pass.layout = PackLayout{pack.starts, pack.ids};
+  return losses_of(model, model.hidden(token_tensor(pack.tokens), std::move(pass)), pack.targets);
+}
+
+LossSum evaluate_loss(const Decoder& model, const std::vector<Example>& examples,
+                      std::int64_t micro_batch_tokens, const std::function<bool()>& stop) {
+  const at::NoGradGuard no_grad;
+  std::vector<std::size_t> all(examples.size());
+  std::iota(all.begin(), all.end(), std::size_t{0});
+  LossSum sum;
+  for (const Pack& pack : make_step(examples, all, micro_batch_tokens).packs) {
+    if (stop && stop()) break;
+    if (pack.target_count() == 0) continue;
+    sum.loss += sum_of(token_losses(model, pack));
+    sum.tokens += pack.target_count();
+  }
+  return sum;
+}
+
+RowScore score_example(const Decoder& model, const Example& example, std::int64_t top_k) {
+  const at::NoGradGuard no_grad;
+  Pass pass;
+  pass.layout = PackLayout::single(std::ssize(example.tokens));
+  const at::Tensor hidden = model.hidden(token_tensor(example.tokens), std::move(pass));
+  RowScore score{.loss = 0.0, .tokens = example.target_count(), .top = {}};
+  if (score.tokens > 0)
+    score.loss = sum_of(losses_of(model, hidden, example.targets)) / static_cast<double>(score.tokens);
+  if (top_k <= 0) return score;
+  const at::Tensor logits = model.logits(hidden.narrow(0, hidden.size(0) - 1, 1))[0];  // [V]
+  const at::Tensor log_probs = logits.to(at::kDouble).log_softmax(-1);
+  const auto [values, ids] = log_probs.topk(std::min(top_k, log_probs.size(0)));
+  for (std::int64_t i = 0; i < values.size(0); ++i)
+    score.top.emplace_back(static_cast<std::int32_t>(ids[i].item<std::int64_t>()), values[i].item<double>());
+  return score;
+}
+
+}  // namespace graft

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "peft/options.h"
+
+namespace graft {
+
+/// What adapter_config.json says.
+struct AdapterConfig {
+  LoraOptions options;           ///< r, alpha, dropout, targets, exclusions, rsLoRA
+  bool default_targets = false;  ///< target_modules is null: PEFT's choice for the architecture
+  std::string base_model;        ///< base_model_name_or_path, or empty
+};
+
+/// Reads PEFT's adapter_config.json. Keys that graft does not honour must hold the value at which they do
+/// nothing. Errors name file and key: another peft_type, a feature not supported (by name), a wrong type.
+/// Unknown keys: a warning. Source: LoraConfig of huggingface/peft 0.21.
+AdapterConfig read_adapter_config(const Path& path);
+
+/// The document that PEFT reads back to `options`, keys sorted as PEFT writes them. `modules`: the adapted
+/// paths, from which all-linear is written as the list of last names; target lists and patterns are written
+/// as they are.
+Json adapter_config_json(const LoraOptions& options, const std::vector<std::string>& modules,
+                         const std::string& base_path);
+
+}  // namespace graft

@@ -1,0 +1,72 @@
+#include <algorithm>
+#include <utility>
+
+#include "base/error.h"
+#include "peft/adapter_file.h"
+#include "peft/adapter_set.h"
+#include "peft/selection.h"
+
+namespace graft {
+namespace {
+
+AdapterSet attach_file(Decoder& model, AdapterFile file) {
+  AdapterSet set{.options = std::move(file.options), .modules = std::move(file.modules), .parameters = {}};
+  install_lora(model, set, [&](const Linear& linear) { return file.factors.at(linear.name); });
+  return set;
+}
+
+// A key was said where the recipe wrote it, or where its value is not the default.
+template <class Value>
+bool said(const LoraOptions& options, const char* key, const Value& value, const Value& unsaid) {
+  return value != unsaid || std::find(options.given.begin(), options.given.end(), key) != options.given.end();
+}
+
+template <class Value>
+void check_same(const LoraOptions& options, const char* key, const Value& wanted, const Value& unsaid,
+                const Value& file) {
+  check(!said(options, key, wanted, unsaid) || wanted == file, ExitCode::kUsage, "lora.", key, ": got ",
+        wanted, ", but the adapter to continue from has ", file,
+        Hint{"leave the key out: it comes from " + options.from});
+}
+
+}  // namespace
+
+std::int64_t AdapterSet::parameter_count() const {
+  std::int64_t count = 0;
+  for (const Parameter& parameter : parameters) count += parameter.value.numel();
+  return count;
+}
+
+void check_continues(const Decoder& model, const LoraOptions& wanted, const LoraOptions& file) {
+  const LoraOptions unsaid;
+  check_same(wanted, "r", wanted.r, unsaid.r, file.r);
+  check_same(wanted, "alpha", wanted.alpha, unsaid.alpha, file.alpha);
+  check_same(wanted, "use_rslora", wanted.use_rslora, unsaid.use_rslora, file.use_rslora);
+  const bool targets_said = said(wanted, "target_modules", wanted.target_modules, unsaid.target_modules) ||
+                            said(wanted, "exclude_modules", wanted.exclude_modules, unsaid.exclude_modules);
+  if (!targets_said) return;
+  const bool same = select_modules(model, wanted, TargetSource::kRecipe, "lora.target_modules") ==
+                    select_modules(model, file, TargetSource::kFile, "target_modules");
+  check(same, ExitCode::kUsage, "lora.target_modules: other modules than the adapter to continue from has",
+        Hint{"leave the key out: it comes from " + wanted.from});
+}
+
+AdapterSet attach_adapters(Decoder& model, const LoraOptions& options, std::uint64_t seed) {
+  if (options.from.empty()) {
+    AdapterSet set{.options = options, .modules = {}, .parameters = {}};
+    set.modules = select_modules(model, options, TargetSource::kRecipe, "lora.target_modules");
+    install_lora(model, set, [&](const Linear& linear) { return fresh_factors(linear, options, seed); });
+    return set;
+  }
+  AdapterFile file = read_adapter(model, options.from, ZeroAdapter::kAccept, OtherBase::kRefuse);
+  check_continues(model, options, file.options);
+  file.options.dropout =
+      options.dropout;  // how to train is the recipe's to say, what the adapter is the file's
+  return attach_file(model, std::move(file));
+}
+
+AdapterSet load_adapter(Decoder& model, const Path& folder, ZeroAdapter zero, OtherBase other) {
+  return attach_file(model, read_adapter(model, folder, zero, other));
+}
+
+}  // namespace graft

@@ -1,0 +1,134 @@
+#include "peft/adapter_config.h"
+
+#include <gtest/gtest.h>
+
+#include "base/file.h"
+#include "peft/fixture.h"
+
+namespace graft {
+namespace {
+
+AdapterConfig read_config_text(const std::string& text) {
+  const TestFolder folder;
+  write_file(folder.path() / "adapter_config.json", text);
+  return read_adapter_config(folder.path() / "adapter_config.json");
+}
+
+/// A legal config with `members` in it.
+std::string config_with(const std::string& members) {
+  return R"({"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": ["q_proj"])" +
+         (members.empty() ? "" : ", " + members) + "}";
+}
+
+TEST(AdapterConfig, ReadsWhatPeftWrites) {
+  const AdapterConfig config = read_adapter_config(kPeftGolden / "subset/adapter_config.json");
+  EXPECT_EQ(config.options.r, 3);
+  EXPECT_DOUBLE_EQ(config.options.alpha, 4.5);
+  EXPECT_FALSE(config.options.use_rslora);
+  EXPECT_FALSE(config.options.target_modules.all_linear);
+  EXPECT_EQ(config.options.target_modules.names.size(), 3U);
+  EXPECT_EQ(config.options.exclude_modules.names, std::vector<std::string>{"layers.0.mlp.gate_proj"});
+  EXPECT_EQ(config.base_model, "tiny_llama");
+  EXPECT_TRUE(read_adapter_config(kPeftGolden / "rslora/adapter_config.json").options.use_rslora);
+  EXPECT_FALSE(
+      read_adapter_config(kPeftGolden / "regex/adapter_config.json").options.target_modules.pattern.empty());
+}
+
+TEST(AdapterConfig, MissingKeysHavePeftsDefaults) {
+  const AdapterConfig config = read_config_text(R"({"peft_type": "LORA", "target_modules": "All-Linear"})");
+  EXPECT_EQ(config.options.r, 8);
+  EXPECT_DOUBLE_EQ(config.options.alpha, 8.0);
+  EXPECT_TRUE(config.options.target_modules.all_linear);
+  EXPECT_TRUE(read_config_text(R"({"peft_type": "LORA", "target_modules": null})").default_targets);
+}
+
+TEST(AdapterConfig, RefusesEachFeatureItLacksByKey) {
+  const std::vector<std::pair<std::string, std::string>> features = {
+      {"use_dora", "true"},
+      {"rank_pattern", R"({"q_proj": 2})"},
+      {"alpha_pattern", R"({"q_proj": 2})"},
+      {"modules_to_save", R"(["lm_head"])"},
+      {"trainable_token_indices", "[1]"},
+      {"bias", R"("all")"},
+      {"lora_bias", "true"},
+      {"layers_to_transform", "0"},
+      {"layers_to_transform", "[1]"},
+      {"layer_replication", "[[0, 1]]"},
+      {"target_parameters", R"(["w"])"},
+      {"fan_in_fan_out", "true"},
+      {"alora_invocation_tokens", "[1]"},
+      {"use_qalora", "true"},
+      {"init_lora_weights", R"("pissa")"},
+      {"init_lora_weights", R"("olora")"},
+      {"init_lora_weights", R"("pissa_niter_4")"}};
+  for (const auto& [key, value] : features) {
+    const Error error =
+        error_of([&, k = key, v = value] { read_config_text(config_with("\"" + k + "\": " + v)); });
+    EXPECT_EQ(error.code(), ExitCode::kBadInput) << key;
+    EXPECT_TRUE(says(error, "/" + key)) << error.what();
+    EXPECT_TRUE(says(error, "adapter_config.json")) << error.what();
+  }
+}
+
+TEST(AdapterConfig, AcceptsTheSameFeaturesSwitchedOff) {
+  EXPECT_EQ(read_config_text(
+                config_with(R"("use_dora": false, "rank_pattern": {}, "modules_to_save": null, "bias": "none",
+      "layers_to_transform": [], "init_lora_weights": "gaussian", "some_future_key": 1)"))
+                .options.r,
+            4);
+}
+
+TEST(AdapterConfig, RefusesMalformedValues) {
+  for (const char* members : {R"("lora_dropout": 1.0)", R"("lora_dropout": "a")", R"("use_rslora": 1)",
+                              R"("exclude_modules": "all-linear")"})
+    EXPECT_THROW(read_config_text(config_with(members)), Error) << members;
+  for (const char* text :
+       {R"({"peft_type": "LORA", "r": 0})", R"({"peft_type": "LORA", "r": 2.5})",
+        R"({"peft_type": "LORA", "r": -1})", R"({"peft_type": "LORA", "target_modules": 3})",
+        R"({"peft_type": "LORA", "target_modules": [3]})", R"({"peft_type": "VERA"})", R"({"r": 4})", R"([])",
+        R"({"peft_type": "LORA")", ""})
+    EXPECT_THROW(read_config_text(text), Error) << text;
+}
+
+TEST(AdapterConfig, WritesSortedKeysThatReadBackTheSame) {
+  LoraOptions options;
+  options.r = 4;
+  options.alpha = 4.5;
+  options.dropout = 0.1;
+  options.use_rslora = true;
+  options.exclude_modules.names = {"o_proj"};
+  const Json config =
+      adapter_config_json(options,
+                          {"model.layers.0.self_attn.v_proj", "model.layers.0.self_attn.q_proj",
+                           "model.layers.1.self_attn.q_proj"},
+                          "base");
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : config.items()) keys.push_back(key);
+  EXPECT_TRUE(std::is_sorted(keys.begin(), keys.end()));
+  EXPECT_EQ(config["target_modules"], Json({"q_proj", "v_proj"}));
+  EXPECT_EQ(config["init_lora_weights"], Json(true));
+  const AdapterConfig read = read_config_text(to_text(config, 2));
+  EXPECT_EQ(read.options.r, options.r);
+  EXPECT_DOUBLE_EQ(read.options.alpha, options.alpha);
+  EXPECT_DOUBLE_EQ(read.options.dropout, options.dropout);
+  EXPECT_TRUE(read.options.use_rslora);
+  EXPECT_EQ(read.options.exclude_modules, options.exclude_modules);
+  EXPECT_EQ(read.base_model, "base");
+}
+
+TEST(AdapterConfig, WritesAWholeAlphaAsAnIntegerAsPeftDoes) {
+  LoraOptions options;
+  options.alpha = 32.0;
+  EXPECT_EQ(to_text(adapter_config_json(options, {"q_proj"}, "")["lora_alpha"]), "32");
+  options.alpha = 4.5;
+  EXPECT_EQ(to_text(adapter_config_json(options, {"q_proj"}, "")["lora_alpha"]), "4.5");
+}
+
+TEST(AdapterConfig, WritesAPatternAsAString) {
+  LoraOptions options;
+  options.target_modules = {.all_linear = false, .pattern = ".*q_proj"};
+  EXPECT_EQ(adapter_config_json(options, {"a.q_proj"}, "")["target_modules"], Json(".*q_proj"));
+}
+
+}  // namespace
+}  // namespace graft
