@@ -35,9 +35,12 @@ struct TokenRow {
   std::vector<std::int32_t> labels;
 };
 
+using RowValue = std::variant<Conversation, PromptCompletion, Text, TokenRow>;
+
 struct Row {
-  std::variant<Conversation, PromptCompletion, Text, TokenRow> value;
+  RowValue value;
   RowSource source;
+  std::uint64_t fingerprint = 0;  ///< stable hash of the row's text in its file: decides what is held out
 };
 
 }  // namespace graft
