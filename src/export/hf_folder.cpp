@@ -65,7 +65,7 @@ void write_config(const Decoder& model, WeightType type, const Path& folder) {
 
 void copy_tokenizer(const Path& base, const Path& folder) {
   for (const char* name : kCopied) {
-    if (std::filesystem::is_regular_file(base / name)) copy_file(base / name, folder / name);
+    if (std::filesystem::is_regular_file(base / name)) graft::copy_file(base / name, folder / name);
   }
 }
 
