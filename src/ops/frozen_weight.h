@@ -19,6 +19,8 @@ class FrozenWeight {
   virtual at::Tensor times_transposed(const at::Tensor& x) const = 0;
   /// dy [T,out] -> dy W [T,in], in dy's type.
   virtual at::Tensor times(const at::Tensor& dy) const = 0;
+  /// dx [T,in] += dy W, with one rounding where the storage allows it.
+  virtual void add_times(const at::Tensor& dy, at::Tensor& dx) const;
   /// Rows first … last-1 decoded -> [last-first,in] fp32: merge, norms, hashes.
   virtual at::Tensor rows(std::int64_t first, std::int64_t last) const = 0;
   /// ids int64 [T] -> the rows they name [T,in], in the compute type: embedding look-up.

@@ -16,10 +16,10 @@ at::Tensor linear(const at::Tensor& x, const FrozenWeightPtr& weight, const at::
 
 /// One linear of a group that shares its input, with its low-rank addition or without.
 struct LoraTerm {
-  FrozenWeightPtr weight;
-  at::Tensor bias;           ///< [out] or undefined
-  at::Tensor a;              ///< [R,in] fp32, or undefined: a frozen linear alone
-  at::Tensor b;              ///< [out,R] fp32
+  FrozenWeightPtr weight{};
+  at::Tensor bias{};         ///< [out] or undefined
+  at::Tensor a{};            ///< [R,in] fp32, or undefined: a frozen linear alone
+  at::Tensor b{};            ///< [out,R] fp32
   double scale = 1.0;
   std::uint64_t module = 0;  ///< key of the module's dropout mask
 };

@@ -1,0 +1,60 @@
+#include "ops/rotary.h"
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <cassert>
+#include <cmath>
+
+namespace graft {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin, double sign) {
+  const auto type = x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  const auto halves = x.to(type).chunk(2, -1);
+  const auto c = cos.to(type).unsqueeze(1), s = sin.to(type).unsqueeze(1) * sign;
+  return at::cat({halves[0] * c - halves[1] * s, halves[1] * c + halves[0] * s}, -1).to(x.scalar_type());
+}
+
+struct RotaryFunction : torch::autograd::Function<RotaryFunction> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& cos,
+                            const at::Tensor& sin) {
+    ctx->save_for_backward({cos, sin});
+    return rotate(x, cos, sin, 1.0);
+  }
+
+  static variable_list backward(AutogradContext* ctx, const variable_list& dys) {
+    const auto saved = ctx->get_saved_variables();
+    return {rotate(dys[0], saved[0], saved[1], -1.0), {}, {}};
+  }
+};
+
+}  // namespace
+
+RotaryTable rotary_table(const PackLayout& layout, const std::vector<double>& frequencies,
+                         double attention_factor, std::int64_t offset, at::ScalarType dtype) {
+  const auto half = static_cast<std::int64_t>(frequencies.size());
+  auto cos = at::empty({layout.tokens(), half}, at::kFloat), sin = at::empty_like(cos);
+  auto *c = cos.data_ptr<float>(), *s = sin.data_ptr<float>();
+  for (std::int64_t n = 0; n < layout.sequences(); ++n)
+    for (auto t = layout.starts[n]; t < layout.starts[n + 1]; ++t)
+      for (std::int64_t i = 0; i < half; ++i) {
+        // The product in fp32, as Hugging Face forms it: at position 2,000 a better angle is another angle.
+        const float angle =
+            static_cast<float>(frequencies[i]) * static_cast<float>(t - layout.starts[n] + offset);
+        *c++ = std::cos(angle) * static_cast<float>(attention_factor);
+        *s++ = std::sin(angle) * static_cast<float>(attention_factor);
+      }
+  if (dtype != at::kDouble) cos = cos.to(dtype).to(at::kFloat), sin = sin.to(dtype).to(at::kFloat);
+  return {cos, sin};
+}
+
+at::Tensor rotary(const at::Tensor& x, const RotaryTable& table) {
+  assert(x.dim() == 3 && x.size(0) == table.cos.size(0) && x.size(2) == 2 * table.cos.size(1));
+  return RotaryFunction::apply(x, table.cos, table.sin);
+}
+
+}  // namespace graft
