@@ -37,7 +37,7 @@ struct Recompute : torch::autograd::Function<Recompute> {
 
 at::Tensor recompute(const std::function<at::Tensor(const at::Tensor&)>& f, const at::Tensor& x) {
   if (!at::GradMode::is_enabled()) return f(x);
-  const auto anchor = at::empty({0}, at::TensorOptions().requires_grad(true));
+  const auto anchor = at::empty({0}).set_requires_grad(true);
   return Recompute::apply(x, anchor, f);
 }
 

@@ -1,0 +1,84 @@
+#include "ops/cross_entropy.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "ops/gradients.h"
+
+namespace graft {
+namespace {
+
+using testing::gradients;
+using testing::random;
+using testing::relative_difference;
+using testing::Tensors;
+
+constexpr double kFp32 = 2e-6;
+constexpr double kBf16Loss = 2e-3;      // inputs are exact, logits are rounded once
+constexpr double kBf16Gradient = 1e-2;  // probabilities and products rounded to 8 bits
+
+at::Tensor reference(const at::Tensor& hidden, const at::Tensor& w, const at::Tensor& targets) {
+  return at::log_softmax(at::linear(hidden, w), 1).gather(1, targets.unsqueeze(1)).squeeze(1).neg();
+}
+
+TEST(LinearCrossEntropy, MatchesFiniteDifferences) {
+  at::manual_seed(1);
+  const auto head = dense_weight(random({13, 6}));
+  const auto targets = at::tensor({0, 12, 5, 5}, at::kLong);
+  testing::expect_finite_differences(
+      [&](const Tensors& in) { return linear_cross_entropy(in[0], head, targets); }, {random({4, 6})});
+}
+
+TEST(LinearCrossEntropy, MatchesAtenInEveryTypeAndOverManyChunks) {
+  at::manual_seed(2);
+  const std::int64_t rows = 530, vocabulary = 301, width = 24;
+  const auto targets = at::randint(vocabulary, {rows}, at::kLong);
+  const auto dloss = random({rows});
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    const bool exact = dtype == at::kFloat;
+    const auto hidden = random({rows, width}, dtype), w = random({vocabulary, width}, dtype);
+    const auto wide = w.to(at::kDouble);
+    const auto op = [&](const Tensors& in) { return linear_cross_entropy(in[0], dense_weight(w), targets); };
+    const auto loss = op({hidden});
+    EXPECT_EQ(loss.scalar_type(), at::kFloat);
+    EXPECT_LT(relative_difference(loss, reference(hidden.to(at::kDouble), wide, targets)),
+              exact ? kFp32 : kBf16Loss);
+    const auto want = gradients([&](const Tensors& in) { return reference(in[0], wide, targets); },
+                                {hidden.to(at::kDouble)}, dloss)[0];
+    const auto got = gradients(op, {hidden}, dloss.to(at::kFloat))[0];
+    EXPECT_EQ(got.scalar_type(), dtype);
+    EXPECT_LT(relative_difference(got, want), exact ? kFp32 : kBf16Gradient);
+  }
+}
+
+TEST(LinearCrossEntropy, KeepsNoGraphWhereNothingRequiresGrad) {
+  at::manual_seed(3);
+  const auto hidden = random({3, 4}, at::kFloat);
+  const auto loss =
+      linear_cross_entropy(hidden, dense_weight(random({7, 4}, at::kFloat)), at::zeros({3}, at::kLong));
+  EXPECT_FALSE(loss.requires_grad());
+}
+
+TEST(LinearCrossEntropy, IsFiniteForHugeLogits) {
+  const auto w = at::tensor({1.0, -1.0}, at::kFloat).view({2, 1});
+  const auto hidden = at::tensor({3e4, -3e4}, at::kFloat).view({2, 1});
+  const auto loss = linear_cross_entropy(hidden, dense_weight(w), at::tensor({0, 0}, at::kLong));
+  EXPECT_TRUE(at::allclose(loss, at::tensor({0.0, 6e4}, at::kFloat)));
+}
+
+TEST(LinearCrossEntropy, RefusesTargetsOutsideTheVocabulary) {
+  const auto head = dense_weight(at::zeros({7, 4}, at::kFloat));
+  const auto hidden = at::zeros({2, 4}, at::kFloat);
+  for (const std::int64_t bad : {-1L, 7L, -100L})
+    EXPECT_THROW(linear_cross_entropy(hidden, head, at::tensor({std::int64_t{3}, bad}, at::kLong)), Error)
+        << bad;
+}
+
+TEST(LinearCrossEntropy, OfNoRowsIsEmpty) {
+  const auto head = dense_weight(at::zeros({7, 4}, at::kFloat));
+  EXPECT_EQ(linear_cross_entropy(at::zeros({0, 4}, at::kFloat), head, at::zeros({0}, at::kLong)).numel(), 0);
+}
+
+}  // namespace
+}  // namespace graft

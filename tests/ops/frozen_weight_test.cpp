@@ -1,0 +1,34 @@
+#include "ops/frozen_weight.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+namespace graft {
+namespace {
+
+const at::Tensor kW = at::arange(12, at::kFloat).view({4, 3});
+
+TEST(DenseWeight, MultipliesBothWays) {
+  const auto w = dense_weight(kW);
+  EXPECT_EQ(w->out_features(), 4);
+  EXPECT_EQ(w->in_features(), 3);
+  const auto x = at::tensor({1.0, 0.0, -1.0}, at::kFloat).view({1, 3});
+  EXPECT_TRUE(at::equal(w->times_transposed(x), at::full({1, 4}, -2.0, at::kFloat)));
+  const auto dy = at::tensor({1.0, 0.0, 0.0, 2.0}, at::kFloat).view({1, 4});
+  const auto want = kW.slice(0, 0, 1) + 2 * kW.slice(0, 3, 4);
+  EXPECT_TRUE(at::equal(w->times(dy), want));
+  auto dx = at::ones({1, 3}, at::kFloat);
+  w->add_times(dy, dx);
+  EXPECT_TRUE(at::equal(dx, want + 1));
+}
+
+TEST(DenseWeight, DecodesRowsToFp32AndLooksUpInItsOwnType) {
+  const auto w = dense_weight(kW.to(at::kBFloat16));
+  EXPECT_TRUE(at::equal(w->rows(1, 3), kW.slice(0, 1, 3)));
+  const auto rows = w->look_up(at::tensor({3, 0, 3}, at::kLong));
+  EXPECT_EQ(rows.scalar_type(), at::kBFloat16);
+  EXPECT_TRUE(at::equal(rows.to(at::kFloat), at::stack({kW[3], kW[0], kW[3]})));
+}
+
+}  // namespace
+}  // namespace graft
