@@ -1,0 +1,271 @@
+#include "recipe/fields.h"
+
+namespace graft {
+namespace {
+
+/// Ranks and sizes beyond this are typing errors; they fit in 32 bits.
+constexpr double kLargest = 2147483647;
+
+Type<ModelOptions> model() {
+  return Record<ModelOptions>()
+      .key("path", &ModelOptions::path, path_text(),
+           "Hugging Face folder or .gguf file, relative to this file")
+      .key("dtype", &ModelOptions::dtype,
+           choice<ComputeDType>(
+               {{"bf16", ComputeDType::kBF16}, {"fp32", ComputeDType::kF32}, {"f32", ComputeDType::kF32}},
+               {"fp16", "f16"}),
+           "type that is computed in")
+      .later("quantization", "none", "how the frozen base is held in memory")
+      .later("compute", "auto", "type of the products of the frozen base")
+      .type();
+}
+
+/// "all-linear", a list of names, or one regular expression.
+Type<TargetModules> target_modules() {
+  Type<TargetModules> type;
+  type.schema = {
+      {"oneOf", {Json{{"type", "string"}}, Json{{"type", "array"}, {"items", {{"type", "string"}}}}}}};
+  type.read = [names = list_of(text())](const YamlNode& node, const std::string& path, TargetModules& value) {
+    value = {.all_linear = false, .names = {}, .pattern = {}};
+    if (node.kind == YamlKind::kList) return names.read(node, path, value.names);
+    if (node.kind != YamlKind::kScalar) {
+      fail_at(node.place, path, "wrong type", describe(node),
+              "all-linear, a list of names, or a regular expression");
+    }
+    value.pattern = read_text(node, path);
+    value.all_linear = value.pattern == "all-linear";
+    if (value.all_linear) value.pattern.clear();
+  };
+  type.write = [](const TargetModules& value) -> Json {
+    if (value.all_linear) return "all-linear";
+    return value.pattern.empty() ? Json(value.names) : Json(value.pattern);
+  };
+  return type;
+}
+
+Type<LoraOptions> lora() {
+  return Record<LoraOptions>()
+      .later("method", "lora", "kind of adapter")
+      .key("r", &LoraOptions::r, integer(between(1, kLargest)), "rank of the adapters")
+      .key("alpha", &LoraOptions::alpha, number(above(0)), "the adapters' output is scaled by alpha / r")
+      .key("dropout", &LoraOptions::dropout, number(from_to_below(0, 1)),
+           "share of an adapter's inputs set to 0")
+      .key("target_modules", &LoraOptions::target_modules, target_modules(),
+           "all-linear, a list of names, or one regular expression that matches the whole name")
+      .key("exclude_modules", &LoraOptions::exclude_modules, target_modules(),
+           "modules left out, in the same form")
+      .later("layers_to_transform", Json::array(), "layers that get adapters")
+      .later("rank_pattern", Json::object(), "ranks of single modules")
+      .later("alpha_pattern", Json::object(), "alphas of single modules")
+      .later("modules_to_save", Json::array(), "modules trained whole")
+      .later("trainable_tokens", Json::array(), "token embeddings trained")
+      .key("use_rslora", &LoraOptions::use_rslora, boolean(), "scale by alpha / sqrt(r) instead")
+      .key("init", &LoraOptions::init,
+           choice<LoraInit>({{"kaiming", LoraInit::kKaiming}, {"gaussian", LoraInit::kGaussian}},
+                            {"pissa", "olora"}),
+           "how A starts; B starts at zero")
+      .key("from", &LoraOptions::from, path_text(), "adapter folder to continue from, relative to this file")
+      .type();
+}
+
+Type<DataSource> data_source() {
+  Type<DataSource> type =
+      Record<DataSource>()
+          .key("path", &DataSource::path, path_text(), "file of rows, relative to this file")
+          .key("format", &DataSource::format,
+               choice<std::string>({{"auto", "auto"},
+                                    {"messages", "messages"},
+                                    {"alpaca", "alpaca"},
+                                    {"prompt_completion", "prompt_completion"},
+                                    {"text", "text"},
+                                    {"tokens", "tokens"}}),
+               "form of the rows")
+          .later("weight", 1.0, "expected copies of each row per epoch")
+          .key("max_samples", &DataSource::max_samples, integer(from(0)), "first rows taken; 0: all")
+          .type();
+  type.schema["required"] = {"path"};
+  type.read = [read = type.read](const YamlNode& node, const std::string& path, DataSource& source) {
+    if (node.kind != YamlKind::kMap) {
+      fail_at(node.place, path, "wrong type", describe(node), "{path: FILE}",
+              node.kind == YamlKind::kScalar ? "write {path: " + node.text + "}" : "");
+    }
+    read(node, path, source);
+    if (source.path.empty()) fail_at(node.place, path + ".path", "missing", "nothing", "a file of rows");
+  };
+  return type;
+}
+
+Type<DataOptions> data() {
+  return Record<DataOptions>()
+      .key("max_seq_len", &DataOptions::max_seq_len, integer(between(2, kLargest)),
+           "tokens of the longest example")
+      .key("over_length", &DataOptions::over_length,
+           choice<OverLength>({{"drop", OverLength::kDrop},
+                               {"truncate", OverLength::kTruncate},
+                               {"error", OverLength::kError}},
+                              {"split"}),
+           "what becomes of a longer one")
+      .key("chat_template", &DataOptions::chat_template, text(),
+           "auto (the model's own), chatml, or a .jinja file")
+      .key("train_on", &DataOptions::train_on,
+           choice<TrainOn>({{"assistant", TrainOn::kAssistant},
+                            {"last_turn", TrainOn::kLastTurn},
+                            {"all", TrainOn::kAll}}),
+           "turns that are learned")
+      .key("train", &DataOptions::train, list_of(data_source()), "files of training rows")
+      .key("eval", &DataOptions::eval, list_of(data_source()), "files of held-out rows; or eval_fraction")
+      .key("eval_fraction", &DataOptions::eval_fraction, number(from_to_below(0, 1)),
+           "share of the rows held out")
+      .key("shuffle", &DataOptions::shuffle, boolean(), "false: file order, every epoch")
+      .later("clean", Json::object(), "filters over the rows")
+      .type();
+}
+
+Type<TrainOptions> train() {
+  using Checkpointing = ActivationCheckpointing;
+  return Record<TrainOptions>()
+      .key("objective", &TrainOptions::objective,
+           choice<Objective>({{"sft", Objective::kSft}, {"pretrain", Objective::kPretrain}},
+                             {"dpo", "orpo", "kto", "simpo", "grpo"}),
+           "what is learned")
+      .key("epochs", &TrainOptions::epochs, integer(between(1, kLargest)), "passes over the data")
+      .key("max_steps", &TrainOptions::max_steps, integer(between(0, kLargest)),
+           "optimizer steps instead of epochs; 0: epochs")
+      .key("batch_size", &TrainOptions::batch_size, integer(between(1, kLargest)),
+           "examples per optimizer step")
+      .key("micro_batch_tokens", &TrainOptions::micro_batch_tokens, integer_or_auto(between(1, kLargest)),
+           "tokens per micro-step: memory and speed, not the result")
+      .key("activation_checkpointing", &TrainOptions::activation_checkpointing,
+           choice<Checkpointing>({{"auto", Checkpointing::kAuto},
+                                  {"none", Checkpointing::kNone},
+                                  {"full", Checkpointing::kFull}},
+                                 {"selective"}),
+           "recompute activations in the backward pass")
+      .key("max_grad_norm", &TrainOptions::max_grad_norm, number(from(0)),
+           "longer gradients are cut to it; 0: off")
+      .type();
+}
+
+/// The two decay rates of AdamW, one list in YAML and two members here.
+Type<OptimOptions> betas() {
+  Type<OptimOptions> type;
+  type.schema = {
+      {"type", "array"}, {"items", number(from_to_below(0, 1)).schema}, {"minItems", 2}, {"maxItems", 2}};
+  type.read = [rates = list_of(number(from_to_below(0, 1)))](const YamlNode& node, const std::string& path,
+                                                             OptimOptions& optim) {
+    std::vector<double> values;
+    rates.read(node, path, values);
+    if (values.size() != 2) {
+      fail_at(node.place, path, "wrong length", "a list of " + std::to_string(values.size()),
+              "[beta1, beta2]");
+    }
+    optim.beta1 = values[0];
+    optim.beta2 = values[1];
+  };
+  type.write = [](const OptimOptions& optim) -> Json { return {optim.beta1, optim.beta2}; };
+  return type;
+}
+
+Type<OptimOptions> optim() {
+  return Record<OptimOptions>()
+      .later("name", "adamw", "optimizer")
+      .key("learning_rate", &OptimOptions::learning_rate, number(above(0)), "at its peak")
+      .key("weight_decay", &OptimOptions::weight_decay, number(from(0)), "of AdamW, decoupled")
+      .part("betas", betas(), "decay rates of the two moments")
+      .key("eps", &OptimOptions::eps, number(above(0)), "added to the root of the second moment")
+      .key("loraplus_lr_ratio", &OptimOptions::loraplus_lr_ratio, number(above(0)),
+           "learning rate of B over that of A")
+      .type();
+}
+
+Type<ScheduleOptions> schedule() {
+  return Record<ScheduleOptions>()
+      .key("name", &ScheduleOptions::name,
+           choice<ScheduleName>({{"cosine", ScheduleName::kCosine},
+                                 {"linear", ScheduleName::kLinear},
+                                 {"constant", ScheduleName::kConstant}}),
+           "shape of the decay after the warm-up")
+      .key("warmup_ratio", &ScheduleOptions::warmup_ratio, number(between(0, 1)), "share of all steps")
+      .key("warmup_steps", &ScheduleOptions::warmup_steps, integer(between(0, kLargest)),
+           "steps instead of warmup_ratio; 0: the ratio")
+      .key("min_lr_ratio", &ScheduleOptions::min_lr_ratio, number(between(0, 1)),
+           "floor of the decay, share of the peak")
+      .type();
+}
+
+Type<EvaluationOptions> evaluation() {
+  return Record<EvaluationOptions>()
+      .key("every_steps", &EvaluationOptions::every_steps, integer(between(1, kLargest)),
+           "steps between evaluations")
+      .key("early_stopping_patience", &EvaluationOptions::early_stopping_patience,
+           integer(between(0, kLargest)), "evaluations without a better loss before stopping; 0: never")
+      .key("sample_prompts", &EvaluationOptions::sample_prompts, list_of(text()),
+           "answered after each evaluation")
+      .type();
+}
+
+Type<CheckpointOptions> checkpoint() {
+  return Record<CheckpointOptions>()
+      .key("every_steps", &CheckpointOptions::every_steps, integer(between(1, kLargest)),
+           "steps between checkpoints")
+      .key("keep_last", &CheckpointOptions::keep_last, integer(between(1, kLargest)), "checkpoints kept")
+      .key("keep_best", &CheckpointOptions::keep_best, boolean(),
+           "adapter/ is the best by evaluation loss, not the last")
+      .type();
+}
+
+Type<LogOptions> log() {
+  return Record<LogOptions>()
+      .key("every_steps", &LogOptions::every_steps, integer(between(1, kLargest)), "steps between lines")
+      .later("tensorboard", false, "event files for TensorBoard")
+      .type();
+}
+
+void collect_paths(const Json& schema, const std::string& prefix, std::vector<std::string>& paths) {
+  for (const auto& [name, key] : schema["properties"].items()) {
+    if (key.contains("properties")) {
+      collect_paths(key, prefix + name + ".", paths);
+    } else {
+      paths.push_back(prefix + name);
+    }
+  }
+}
+
+}  // namespace
+
+Type<Recipe> recipe_type() {
+  return Record<Recipe>()
+      .later("version", 1, "version of the recipe's form")
+      .key("seed", &Recipe::seed, unsigned_integer(),
+           "order, splits, dropout and initial values follow from it")
+      .key("device", &Recipe::device, choice<std::string>({{"auto", "auto"}, {"cpu", "cpu"}}, {"cuda"}),
+           "where to compute")
+      .key("output_dir", &Recipe::output_dir, text(), "folder of the run, relative to the working directory")
+      .key("model", &Recipe::model, model(), "the base, which stays frozen")
+      .key("lora", &Recipe::lora, lora(), "the adapters, which are trained")
+      .key("data", &Recipe::data, data(), "the rows")
+      .key("train", &Recipe::train, train(), "the steps")
+      .key("optim", &Recipe::optim, optim(), "AdamW")
+      .key("schedule", &Recipe::schedule, schedule(), "the learning rate over the run")
+      .key("evaluation", &Recipe::evaluation, evaluation(), "losses on held-out rows")
+      .key("checkpoint", &Recipe::checkpoint, checkpoint(), "what --resume goes on from")
+      .key("log", &Recipe::log, log(), "metrics.jsonl and the console")
+      .type();
+}
+
+std::vector<std::string> key_paths() {
+  std::vector<std::string> paths;
+  collect_paths(recipe_type().schema, "", paths);
+  return paths;
+}
+
+const std::array<ExclusiveKeys, 3>& exclusive_keys() {
+  static const std::array<ExclusiveKeys, 3> table = {{
+      {{"train.epochs", nullptr}, {"train.max_steps", 0}},
+      {{"data.eval", Json::array()}, {"data.eval_fraction", 0.0}},
+      {{"schedule.warmup_ratio", 0.0}, {"schedule.warmup_steps", 0}},
+  }};
+  return table;
+}
+
+}  // namespace graft

@@ -1,0 +1,155 @@
+#include "recipe/recipe.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "recipe/fields.h"
+#include "recipe/layers.h"
+
+namespace graft {
+namespace {
+
+bool is_off(const YamlNode& node, const Json& off) {
+  if (off.is_null()) return false;
+  if (off.is_array()) return node.kind == YamlKind::kList && node.items.empty();
+  return node.kind == YamlKind::kScalar && parse_number(node.text) == off.get<double>();
+}
+
+void check_exclusive(const YamlNode& tree) {
+  for (const auto& [first, second] : exclusive_keys()) {
+    const YamlNode* one = find_path(tree, first.path);
+    const YamlNode* other = find_path(tree, second.path);
+    if (!one || !other || is_off(*one, first.off) || is_off(*other, second.off)) continue;
+    fail(ExitCode::kUsage, other->place.text(), ": ", second.path, ": excludes ", first.path, " (written at ",
+         one->place.text(), ")", Hint{"keep one of them"});
+  }
+}
+
+void require(const YamlNode& tree, const std::string& path, bool present, const std::string& want) {
+  if (present) return;
+  const YamlNode* node = find_path(tree, path);
+  const YamlNode* section = find_path(tree, path.substr(0, path.find('.')));
+  fail_at(node ? node->place : section ? section->place : tree.place, path, "missing", "nothing", want);
+}
+
+/// True where `inner` is `outer` or lies in it.
+bool lies_in(const Path& inner, const Path& outer) {
+  const Path a = std::filesystem::weakly_canonical(std::filesystem::absolute(inner));
+  const Path b = std::filesystem::weakly_canonical(std::filesystem::absolute(outer));
+  return std::mismatch(b.begin(), b.end(), a.begin(), a.end()).first == b.end();
+}
+
+/// The rules that join several keys.
+void check_together(const Recipe& recipe, const YamlNode& tree) {
+  check_exclusive(tree);
+  require(tree, "model.path", !recipe.model.path.empty(), "a Hugging Face folder or a .gguf file");
+  require(tree, "data.train", !recipe.data.train.empty(), "a list of {path: FILE}");
+  require(tree, "output_dir", !recipe.output_dir.empty(), "a folder for the run");
+  for (const auto& [key, input] :
+       {std::pair{"model.path", recipe.model.path}, {"lora.from", recipe.lora.from}}) {
+    if (input.empty() || !lies_in(recipe.output_dir, input)) continue;
+    fail_at(find_path(tree, "output_dir")->place, "output_dir", std::string("lies in ") + key,
+            printable(recipe.output_dir), "a folder outside it");
+  }
+  const TargetModules& targets = recipe.lora.target_modules;
+  const bool targets_nothing = !targets.all_linear && targets.pattern.empty() && targets.names.empty();
+  if (targets_nothing) {
+    fail_at(find_path(tree, "lora.target_modules")->place, "lora.target_modules", "names no module",
+            "nothing", "all-linear, names, or a regular expression");
+  }
+  if (recipe.lora.exclude_modules.all_linear) {
+    fail_at(find_path(tree, "lora.exclude_modules")->place, "lora.exclude_modules", "leaves no module",
+            "all-linear", "names, or a regular expression");
+  }
+  const bool has_eval = !recipe.data.eval.empty() || recipe.data.eval_fraction > 0;
+  if (recipe.evaluation.early_stopping_patience > 0 && !has_eval) {
+    fail_at(find_path(tree, "evaluation.early_stopping_patience")->place,
+            "evaluation.early_stopping_patience", "needs held-out rows", "none",
+            "data.eval or data.eval_fraction");
+  }
+}
+
+/// A bare word that every YAML reader takes as this text; quoted otherwise.
+std::string scalar_text(const Json& value) {
+  if (!value.is_string()) return to_text(value);
+  const std::string& text = value.get_ref<const std::string&>();
+  const auto letter = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '/' || c == '_';
+  };
+  const auto inside = [&](char c) {
+    return letter(c) || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '+';
+  };
+  const bool bare = !text.empty() && letter(text.front()) && std::all_of(text.begin(), text.end(), inside);
+  if (bare && !reads_as_other_type(text)) return text;
+  std::string quoted;
+  for (const char c : to_text(value)) quoted += c == 0x7F ? std::string("\\u007f") : std::string(1, c);
+  return quoted;
+}
+
+/// `[a, b]`, `{a: 1, b: 2}`, or a scalar, on one line.
+std::string flow_text(const Json& value) {
+  if (!value.is_structured()) return scalar_text(value);
+  std::vector<std::string> parts;
+  for (const auto& [key, item] : value.items()) {
+    parts.push_back(value.is_object() ? key + ": " + flow_text(item) : flow_text(item));
+  }
+  return (value.is_object() ? "{" : "[") + join(parts, ", ") + (value.is_object() ? "}" : "]");
+}
+
+void write_keys(const Json& keys, const std::string& indent, std::string& yaml) {
+  for (const auto& [key, value] : keys.items()) {
+    const bool section = value.is_object() && !value.empty();
+    const bool list_of_maps = value.is_array() && !value.empty() && value.front().is_object();
+    yaml += indent + key + ":";
+    if (!section && !list_of_maps) yaml += " " + flow_text(value);
+    yaml += "\n";
+    if (section) write_keys(value, indent + "  ", yaml);
+    if (!list_of_maps) continue;
+    for (const Json& item : value) yaml += indent + "  - " + flow_text(item) + "\n";
+  }
+}
+
+}  // namespace
+
+Recipe load_recipe(const Path& path, const std::vector<std::string>& overrides) {
+  const YamlNode tree = load_layers(path, overrides);
+  Recipe recipe;
+  recipe_type().read(tree, "", recipe);
+  check_together(recipe, tree);
+  return recipe;
+}
+
+Json to_json(const Recipe& recipe) {
+  Json json = recipe_type().write(recipe);
+  // a key that is not in use must not meet the one that excludes it
+  if (recipe.train.max_steps > 0) json["train"].erase("epochs");
+  if (recipe.schedule.warmup_steps > 0) json["schedule"].erase("warmup_ratio");
+  return json;
+}
+
+std::string to_yaml(const Recipe& recipe) {
+  std::string yaml;
+  write_keys(to_json(recipe), "", yaml);
+  return yaml;
+}
+
+Json recipe_schema() {
+  Json schema = recipe_type().schema;
+  const Recipe defaults;
+  const Json values = recipe_type().write(defaults);
+  for (auto& [name, key] : schema["properties"].items()) {
+    if (!key.contains("properties")) {
+      key["default"] = values[name];
+      continue;
+    }
+    for (auto& [leaf, inner] : key["properties"].items()) inner["default"] = values[name][leaf];
+  }
+  schema["properties"]["extends"] = {{"type", "string"},
+                                     {"description", "parent recipe, relative to this file"}};
+  Json whole = {{"$schema", "https://json-schema.org/draft/2020-12/schema"}, {"title", "graft recipe"}};
+  whole.update(schema);
+  return whole;
+}
+
+}  // namespace graft
