@@ -3,9 +3,6 @@
 namespace graft {
 namespace {
 
-/// Ranks and sizes beyond this are typing errors; they fit in 32 bits.
-constexpr double kLargest = 2147483647;
-
 Type<ModelOptions> model() {
   return Record<ModelOptions>()
       .key("path", &ModelOptions::path, path_text(),
@@ -46,7 +43,7 @@ Type<TargetModules> target_modules() {
 Type<LoraOptions> lora() {
   return Record<LoraOptions>()
       .later("method", "lora", "kind of adapter")
-      .key("r", &LoraOptions::r, integer(between(1, kLargest)), "rank of the adapters")
+      .key("r", &LoraOptions::r, integer(from(1)), "rank of the adapters")
       .key("alpha", &LoraOptions::alpha, number(above(0)), "the adapters' output is scaled by alpha / r")
       .key("dropout", &LoraOptions::dropout, number(from_to_below(0, 1)),
            "share of an adapter's inputs set to 0")
@@ -97,8 +94,7 @@ Type<DataSource> data_source() {
 
 Type<DataOptions> data() {
   return Record<DataOptions>()
-      .key("max_seq_len", &DataOptions::max_seq_len, integer(between(2, kLargest)),
-           "tokens of the longest example")
+      .key("max_seq_len", &DataOptions::max_seq_len, integer(from(2)), "tokens of the longest example")
       .key("over_length", &DataOptions::over_length,
            choice<OverLength>({{"drop", OverLength::kDrop},
                                {"truncate", OverLength::kTruncate},
@@ -128,12 +124,11 @@ Type<TrainOptions> train() {
            choice<Objective>({{"sft", Objective::kSft}, {"pretrain", Objective::kPretrain}},
                              {"dpo", "orpo", "kto", "simpo", "grpo"}),
            "what is learned")
-      .key("epochs", &TrainOptions::epochs, integer(between(1, kLargest)), "passes over the data")
-      .key("max_steps", &TrainOptions::max_steps, integer(between(0, kLargest)),
+      .key("epochs", &TrainOptions::epochs, integer(from(1)), "passes over the data")
+      .key("max_steps", &TrainOptions::max_steps, integer(from(0)),
            "optimizer steps instead of epochs; 0: epochs")
-      .key("batch_size", &TrainOptions::batch_size, integer(between(1, kLargest)),
-           "examples per optimizer step")
-      .key("micro_batch_tokens", &TrainOptions::micro_batch_tokens, integer_or_auto(between(1, kLargest)),
+      .key("batch_size", &TrainOptions::batch_size, integer(from(1)), "examples per optimizer step")
+      .key("micro_batch_tokens", &TrainOptions::micro_batch_tokens, integer_or_auto(from(1)),
            "tokens per micro-step: memory and speed, not the result")
       .key("activation_checkpointing", &TrainOptions::activation_checkpointing,
            choice<Checkpointing>({{"auto", Checkpointing::kAuto},
@@ -186,7 +181,7 @@ Type<ScheduleOptions> schedule() {
                                  {"constant", ScheduleName::kConstant}}),
            "shape of the decay after the warm-up")
       .key("warmup_ratio", &ScheduleOptions::warmup_ratio, number(between(0, 1)), "share of all steps")
-      .key("warmup_steps", &ScheduleOptions::warmup_steps, integer(between(0, kLargest)),
+      .key("warmup_steps", &ScheduleOptions::warmup_steps, integer(from(0)),
            "steps instead of warmup_ratio; 0: the ratio")
       .key("min_lr_ratio", &ScheduleOptions::min_lr_ratio, number(between(0, 1)),
            "floor of the decay, share of the peak")
@@ -195,10 +190,9 @@ Type<ScheduleOptions> schedule() {
 
 Type<EvaluationOptions> evaluation() {
   return Record<EvaluationOptions>()
-      .key("every_steps", &EvaluationOptions::every_steps, integer(between(1, kLargest)),
-           "steps between evaluations")
-      .key("early_stopping_patience", &EvaluationOptions::early_stopping_patience,
-           integer(between(0, kLargest)), "evaluations without a better loss before stopping; 0: never")
+      .key("every_steps", &EvaluationOptions::every_steps, integer(from(1)), "steps between evaluations")
+      .key("early_stopping_patience", &EvaluationOptions::early_stopping_patience, integer(from(0)),
+           "evaluations without a better loss before stopping; 0: never")
       .key("sample_prompts", &EvaluationOptions::sample_prompts, list_of(text()),
            "answered after each evaluation")
       .type();
@@ -206,9 +200,8 @@ Type<EvaluationOptions> evaluation() {
 
 Type<CheckpointOptions> checkpoint() {
   return Record<CheckpointOptions>()
-      .key("every_steps", &CheckpointOptions::every_steps, integer(between(1, kLargest)),
-           "steps between checkpoints")
-      .key("keep_last", &CheckpointOptions::keep_last, integer(between(1, kLargest)), "checkpoints kept")
+      .key("every_steps", &CheckpointOptions::every_steps, integer(from(1)), "steps between checkpoints")
+      .key("keep_last", &CheckpointOptions::keep_last, integer(from(1)), "checkpoints kept")
       .key("keep_best", &CheckpointOptions::keep_best, boolean(),
            "adapter/ is the best by evaluation loss, not the last")
       .type();
@@ -216,9 +209,23 @@ Type<CheckpointOptions> checkpoint() {
 
 Type<LogOptions> log() {
   return Record<LogOptions>()
-      .key("every_steps", &LogOptions::every_steps, integer(between(1, kLargest)), "steps between lines")
+      .key("every_steps", &LogOptions::every_steps, integer(from(1)), "steps between lines")
       .later("tensorboard", false, "event files for TensorBoard")
       .type();
+}
+
+/// The form of recipes that this version reads and writes.
+constexpr std::int64_t kVersion = 1;
+
+Type<Recipe> version() {
+  Type<Recipe> type;
+  type.schema = {{"const", kVersion}};
+  type.read = [](const YamlNode& node, const std::string& path, Recipe&) {
+    if (read_integer(node, path, from(1)) == kVersion) return;
+    fail_at(node.place, path, "written for another version of graft", node.text, std::to_string(kVersion));
+  };
+  type.write = [](const Recipe&) -> Json { return kVersion; };
+  return type;
 }
 
 void collect_paths(const Json& schema, const std::string& prefix, std::vector<std::string>& paths) {
@@ -235,7 +242,7 @@ void collect_paths(const Json& schema, const std::string& prefix, std::vector<st
 
 Type<Recipe> recipe_type() {
   return Record<Recipe>()
-      .later("version", 1, "version of the recipe's form")
+      .part("version", version(), "version of the recipe's form")
       .key("seed", &Recipe::seed, unsigned_integer(),
            "order, splits, dropout and initial values follow from it")
       .key("device", &Recipe::device, choice<std::string>({{"auto", "auto"}, {"cpu", "cpu"}}, {"cuda"}),

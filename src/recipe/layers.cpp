@@ -17,7 +17,6 @@ constexpr std::size_t kMaxParents = 16;
 YamlNode parse_file(const Path& path) {
   auto source = std::make_shared<YamlSource>(YamlSource{
       .name = path.string(), .folder = std::filesystem::absolute(path).parent_path(), .has_lines = true});
-  // one byte over the limit is enough for parse_yaml to refuse it with the recipe's own message
   std::error_code ignored;
   const auto size = std::filesystem::file_size(path, ignored);
   check(ignored || size <= kMaxRecipeBytes, ExitCode::kUsage, path.string(), ": too large for a recipe (got ",

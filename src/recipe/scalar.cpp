@@ -14,6 +14,8 @@ namespace {
 
 /// Doubles hold every integer up to here exactly.
 constexpr double kExactIntegers = 9007199254740992.0;
+/// Counts beyond this are typing errors; no key needs more than 32 bits.
+constexpr double kLargestInteger = 2147483647.0;
 
 std::string shortest(double value) {
   std::array<char, 32> buffer;
@@ -74,6 +76,9 @@ std::string want_number(const char* kind, const Range& range) {
 }
 
 [[noreturn]] void fail_number(const YamlNode& node, const std::string& path, const std::string& want) {
+  const auto decimal =
+      node.kind == YamlKind::kScalar && !node.quoted ? parse_decimal(node.text) : std::nullopt;
+  if (decimal && !decimal->fraction) fail_at(node.place, path, "out of range", describe(node), want);
   const bool quoted_number = node.kind == YamlKind::kScalar && node.quoted && parse_number(node.text);
   std::string hint = quoted_number ? "remove the quotes" : "";
   if (node.kind == YamlKind::kScalar && !node.quoted && node.text.size() > 1 && node.text[0] == '0' &&
@@ -170,7 +175,9 @@ std::int64_t read_integer(const YamlNode& node, const std::string& path, const R
   const bool word = node.kind == YamlKind::kScalar && !node.quoted;
   const auto value = word ? parse_integer(node.text) : std::nullopt;
   if (!value) fail_number(node, path, want_number("an integer", range));
-  check_range(node, path, static_cast<double>(*value), "an integer", range);
+  Range limits = range;
+  if (static_cast<double>(*value) > kLargestInteger) limits.high = std::min(range.high, kLargestInteger);
+  check_range(node, path, static_cast<double>(*value), "an integer", limits);
   return *value;
 }
 

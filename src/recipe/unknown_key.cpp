@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include "base/error.h"
 #include "base/text.h"
 #include "recipe/fields.h"
 #include "recipe/type.h"
@@ -84,7 +85,7 @@ constexpr ForeignKey kForeignKeys[] = {
     {"test_datasets", "data.eval", "a list of {path: FILE}"},
     {"val_set_size", "data.eval_fraction", ""},
     {"val_size", "data.eval_fraction", ""},
-    {"type", "data.train", "the form of rows is `format` of an item"},
+    {"type", "format", ""},
     {"packing", "", kPacked},
     {"packed", "", kPacked},
     {"sample_packing", "", kPacked},

@@ -121,6 +121,8 @@ class TreeBuilder : public YAML::EventHandler {
     Open& map = open_.back();
     check(key.kind == YamlKind::kScalar, ExitCode::kUsage, key.place.text(), ": a key must be a word (got ",
           key.kind == YamlKind::kNull ? "nothing" : "a list or a map", ")");
+    check(key.text != "<<" || key.quoted, ExitCode::kUsage, key.place.text(),
+          ": recipes have no merge keys (got `<<`)", Hint{"share keys through `extends`"});
     if (!map.keys.insert(key.text).second) {
       const YamlEntry* first = map.node.find(key.text);
       fail(ExitCode::kUsage, key.place.text(), ": ", path_of(key.text), ": written twice (first on line ",
@@ -181,6 +183,7 @@ std::string advice(const std::string& problem) {
     return "check the indentation: keys of one section start in one column";
   if (problem.find("end of sequence") != problem.npos)
     return "check the list: `- ` items in one column, or [a, b]";
+  if (problem.find("EOF in scalar") != problem.npos) return "a quote is opened and never closed";
   return "";
 }
 
@@ -199,7 +202,11 @@ const YamlEntry* YamlNode::find(std::string_view key) const {
 
 YamlNode parse_yaml(std::string_view text, std::shared_ptr<const YamlSource> source) {
   check_characters(text, source);
-  std::istringstream stream{std::string(text)};
+  std::string closed(text);
+  closed += (text.empty() || text.back() == '\n') ? "" : "\n";
+  // yaml-cpp takes an open quote for closed where the file ends with a line; the comment behind it makes it
+  // an error
+  std::istringstream stream(closed + "#");
   TreeBuilder tree(source);
   try {
     YAML::Parser parser(stream);
