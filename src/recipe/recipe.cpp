@@ -116,6 +116,9 @@ Recipe load_recipe(const Path& path, const std::vector<std::string>& overrides) 
   const YamlNode tree = load_layers(path, overrides);
   Recipe recipe;
   recipe_type().read(tree, "", recipe);
+  if (const YamlNode* lora = find_path(tree, "lora")) {
+    for (const YamlEntry& entry : lora->entries) recipe.lora.given.push_back(entry.key);
+  }
   check_together(recipe, tree);
   return recipe;
 }
@@ -125,6 +128,13 @@ Json to_json(const Recipe& recipe) {
   // a key that is not in use must not meet the one that excludes it
   if (recipe.train.max_steps > 0) json["train"].erase("epochs");
   if (recipe.schedule.warmup_steps > 0) json["schedule"].erase("warmup_ratio");
+  // what the adapter of lora.from decides is written only where the recipe said it: then they must agree
+  const auto& given = recipe.lora.given;
+  for (const char* key : {"r", "alpha", "target_modules", "exclude_modules", "use_rslora"}) {
+    const bool decided_elsewhere =
+        !recipe.lora.from.empty() && std::find(given.begin(), given.end(), key) == given.end();
+    if (decided_elsewhere) json["lora"].erase(key);
+  }
   return json;
 }
 

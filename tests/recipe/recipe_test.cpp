@@ -191,6 +191,14 @@ TEST(Recipe, OutputInsideAnInputIsRefused) {
             "recipe.yaml:1:13: output_dir: lies in model.path (got m/run, want a folder outside it)");
 }
 
+TEST(Recipe, WithAnAdapterToContinueFromOnlyWhatWasWrittenIsWritten) {
+  const Recipe recipe = load_minimal("lora: {from: old, alpha: 4}\n");
+  EXPECT_EQ(recipe.lora.given, (std::vector<std::string>{"from", "alpha"}));
+  EXPECT_FALSE(to_json(recipe)["lora"].contains("r"));
+  EXPECT_EQ(to_json(recipe)["lora"]["alpha"], 4.0);
+  EXPECT_EQ(to_json(load_text(to_yaml(recipe))), to_json(recipe));
+}
+
 TEST(Recipe, AnEmptySectionSaysNothing) {
   const Recipe recipe = load_minimal("lora:\n# r: 8\ntrain:\n");
   EXPECT_EQ(to_json(recipe)["lora"], to_json(load_minimal(""))["lora"]);
