@@ -36,17 +36,20 @@ struct TrainArguments {
 
 std::optional<TrainArguments> parse(const std::vector<std::string>& words) {
   TrainArguments arguments;
-  Arguments parser({.verb = "train",
-                    .synopsis = "RECIPE [key=value…] [--resume | --overwrite] [--dry-run]",
-                    .about = "Trains the adapter that a recipe describes and writes it to the recipe's output_dir.",
-                    .example = "graft train recipes/cooking.yaml train.epochs=1"});
+  Arguments parser(
+      {.verb = "train",
+       .synopsis = "RECIPE [key=value…] [--resume | --overwrite] [--dry-run]",
+       .about = "Trains the adapter that a recipe describes and writes it to the recipe's output_dir.",
+       .example = "graft train recipes/cooking.yaml train.epochs=1"});
   parser.flag("resume", arguments.resume, "go on from the newest checkpoint in output_dir");
   parser.flag("overwrite", arguments.overwrite, "remove the run that output_dir holds");
-  parser.flag("dry-run", arguments.dry_run, "load and check everything, say what would be done, write nothing");
+  parser.flag("dry-run", arguments.dry_run,
+              "load and check everything, say what would be done, write nothing");
   parser.operand("RECIPE", arguments.recipe);
   parser.operands("key=value", arguments.overrides);
   if (!parser.parse(words)) return std::nullopt;
-  check(!(arguments.resume && arguments.overwrite), ExitCode::kUsage, "--resume and --overwrite exclude each other");
+  check(!(arguments.resume && arguments.overwrite), ExitCode::kUsage,
+        "--resume and --overwrite exclude each other");
   return arguments;
 }
 
@@ -89,8 +92,8 @@ void print_samples(const Decoder& model, const Tokenizer& tokenizer, const std::
   for (const std::string& prompt : prompts) {
     Generator generator(model);
     const Message message{.role = "user", .content = prompt};
-    const std::vector<std::int32_t> ids =
-        chat ? chat_prompt(tokenizer, *chat, {&message, 1}) : tokenizer.encode(prompt, SpecialTokens::kAdd).ids;
+    const std::vector<std::int32_t> ids = chat ? chat_prompt(tokenizer, *chat, {&message, 1})
+                                               : tokenizer.encode(prompt, SpecialTokens::kAdd).ids;
     const SamplingOptions options{.max_new_tokens = 96};
     say("  > " + prompt + "\n  " + write_answer(generator, tokenizer, ids, options, stop_ids).text);
   }
@@ -98,7 +101,7 @@ void print_samples(const Decoder& model, const Tokenizer& tokenizer, const std::
 
 // adapter/: the adapter of the best checkpoint (or the last), with the files that let other tools load it.
 void write_adapter(const RunFolder& folder, const RunState& state, bool keep_best, const Path& base,
-                   const std::optional<ChatTemplate>& chat) {
+                   const ModelConfig& config) {
   const std::int64_t step = keep_best && state.best_step >= 0 ? state.best_step : state.step;
   const Path source = checkpoint_path(folder.checkpoints(), step) / "adapter";
   graft::remove_all(folder.adapter());
@@ -106,18 +109,18 @@ void write_adapter(const RunFolder& folder, const RunState& state, bool keep_bes
   for (const char* name : {"adapter_config.json", "adapter_model.safetensors"}) {
     graft::copy_file(source / name, adapter.temporary() / name);
   }
-  write_tokenizer_files(base, chat, adapter.temporary());
+  write_tokenizer_files(base, config, adapter.temporary());
   adapter.commit();
 }
 
-ExitCode finish(const TrainingResult& result, const RunFolder& folder, const Recipe& recipe, const RunRecord& record,
-                const std::optional<ChatTemplate>& chat, const std::string& recipe_path) {
+ExitCode finish(const TrainingResult& result, const RunFolder& folder, const Recipe& recipe,
+                const RunRecord& record, const ModelConfig& config, const std::string& recipe_path) {
   if (result.outcome == Outcome::kInterrupted) {
     say("stopped after step " + std::to_string(result.state.step) + "; the state is saved");
     say("go on: graft train " + recipe_path + " --resume");
     return ExitCode::kStopped;
   }
-  write_adapter(folder, result.state, recipe.checkpoint.keep_best, recipe.model.path, chat);
+  write_adapter(folder, result.state, recipe.checkpoint.keep_best, recipe.model.path, config);
   write_run_record(folder, record, &result.state);
   print(result_text(result, folder, recipe));
   return ExitCode::kDone;
@@ -145,8 +148,8 @@ ExitCode run_train(const std::vector<std::string>& words) {
   check_token_ids(data.eval, model.config.vocab_size);
   AdapterSet adapters = attach_adapters(model, recipe.lora, recipe.seed);
 
-  Plan plan = make_plan(recipe.train, model.config, recipe.model.dtype, static_cast<std::int64_t>(data.train.size()),
-                        installed_memory_bytes());
+  Plan plan = make_plan(recipe.train, model.config, recipe.model.dtype,
+                        static_cast<std::int64_t>(data.train.size()), installed_memory_bytes());
   if (!checkpoint.empty()) plan.micro_batch_tokens = read_state(checkpoint).micro_batch_tokens;
   RunRecord record{.base_path = recipe.model.path,
                    .chat_template = chat ? chat->name() : "none",
@@ -178,7 +181,7 @@ ExitCode run_train(const std::vector<std::string>& words) {
                           .after_evaluation = [&](std::int64_t) {
                             print_samples(model, tokenizer, chat, recipe.evaluation.sample_prompts);
                           }};
-  return finish(train(training, checkpoint), folder, recipe, record, chat, arguments->recipe);
+  return finish(train(training, checkpoint), folder, recipe, record, model.config, arguments->recipe);
 }
 
 }  // namespace graft

@@ -9,10 +9,13 @@
 
 namespace graft {
 
-/// What will be done, said before the first step: base, data (with everything dropped), adapter, plan. Several lines.
-std::string header_text(const Recipe& recipe, const Decoder& model, const AdapterSet& adapters, const RunRecord& record);
+/// What will be done, said before the first step: base, data (with everything dropped), adapter, plan.
+/// Several lines.
+std::string header_text(const Recipe& recipe, const Decoder& model, const AdapterSet& adapters,
+                        const RunRecord& record);
 
-/// What came of it: held-out loss before and after, what was written, the command that tries it. Ends with a newline.
+/// What came of it: held-out loss before and after, what was written, the command that tries it. Ends with a
+/// newline.
 std::string result_text(const TrainingResult& result, const RunFolder& folder, const Recipe& recipe);
 
 }  // namespace graft

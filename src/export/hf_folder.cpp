@@ -5,29 +5,10 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "export/shards.h"
-#include "export/tokenizer_json.h"
-#include "store/gguf.h"
+#include "export/tokenizer_files.h"
 
 namespace graft {
 namespace {
-
-/// What a tokenizer, generation and the licence need, whichever of them the base has.
-constexpr const char* kCopied[] = {
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "tokenizer.model",
-    "chat_template.jinja",
-    "chat_template.json",
-    "generation_config.json",
-    "LICENSE",
-    "LICENSE.txt",
-    "LICENSE.md",
-    "NOTICE",
-};
 
 at::ScalarType scalar_type(WeightType type) {
   switch (type) {
@@ -63,12 +44,6 @@ void write_config(const Decoder& model, WeightType type, const Path& folder) {
   write_file(folder / "config.json", to_text(config, 2) + "\n");
 }
 
-void copy_tokenizer(const Path& base, const Path& folder) {
-  for (const char* name : kCopied) {
-    if (std::filesystem::is_regular_file(base / name)) graft::copy_file(base / name, folder / name);
-  }
-}
-
 void check_room(const std::vector<ExportTensor>& tensors, at::ScalarType dtype, const Path& out) {
   std::uint64_t bytes = 0;
   for (const ExportTensor& tensor : tensors) {
@@ -100,11 +75,7 @@ Proof write_hf_folder(const Decoder& model, const Path& base, const Path& out, W
   const std::vector<ExportTensor> tensors = export_tensors(model);
   check_room(tensors, dtype, out);
   write_config(model, type, folder.temporary());
-  if (std::filesystem::is_directory(base)) {
-    copy_tokenizer(base, folder.temporary());
-  } else {
-    write_tokenizer_files(GgufFile(base), model.config, folder.temporary());
-  }
+  write_tokenizer_files(base, model.config, folder.temporary());
   write_weights(tensors, dtype, folder.temporary());
   const bool exact = model.dtype == at::kFloat && type == WeightType::kF32 && !has_adapters(model);
   const Proof proof =

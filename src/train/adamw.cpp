@@ -6,7 +6,8 @@
 
 namespace graft {
 
-AdamW::AdamW(const std::vector<Parameter>& parameters, const OptimOptions& options) : options_(options), groups_(2) {
+AdamW::AdamW(const std::vector<Parameter>& parameters, const OptimOptions& options)
+    : options_(options), groups_(2) {
   groups_[1].lr_ratio = options.loraplus_lr_ratio;
   for (const Parameter& parameter : parameters) {
     Group& group = groups_[parameter.name.find("lora_B") != std::string::npos ? 1 : 0];
@@ -47,8 +48,9 @@ void AdamW::step(double learning_rate) {
       steps.push_back(at::full({}, static_cast<double>(steps_), at::kFloat));
     }
     if (values.empty()) continue;
-    at::_fused_adamw_(values, gradients, exp_avgs, exp_avg_sqs, {}, steps, learning_rate * group.lr_ratio, options_.beta1,
-                      options_.beta2, options_.weight_decay, options_.eps, /*amsgrad=*/false, /*maximize=*/false);
+    at::_fused_adamw_(values, gradients, exp_avgs, exp_avg_sqs, {}, steps, learning_rate * group.lr_ratio,
+                      options_.beta1, options_.beta2, options_.weight_decay, options_.eps, /*amsgrad=*/false,
+                      /*maximize=*/false);
   }
   drop_gradients();
 }

@@ -10,8 +10,8 @@
 namespace graft {
 
 /// AdamW over the fp32 masters of the adapters. Its whole state is the two moments and the step count.
-/// Source: Loshchilov & Hutter, "Decoupled Weight Decay Regularization" (2019); LoRA+ groups: Hayou et al. (2024), B
-/// learns loraplus_lr_ratio times as fast as A.
+/// Source: Loshchilov & Hutter, "Decoupled Weight Decay Regularization" (2019); LoRA+ groups: Hayou et al.
+/// (2024), B learns loraplus_lr_ratio times as fast as A.
 class AdamW {
  public:
   /// `parameters` are kept by reference to their tensors; moments start at zero.
@@ -24,7 +24,8 @@ class AdamW {
   /// Drops the gradients of a step that is given up.
   void drop_gradients();
 
-  /// The state as named tensors: "NAME.exp_avg", "NAME.exp_avg_sq" of every parameter, fp32, in a fixed order.
+  /// The state as named tensors: "NAME.exp_avg", "NAME.exp_avg_sq" of every parameter, fp32, in a fixed
+  /// order.
   std::vector<Parameter> state() const;
   std::int64_t steps() const { return steps_; }
   void set_steps(std::int64_t steps) { steps_ = steps; }

@@ -37,9 +37,11 @@ void write_optimizer(const Path& path, const AdamW& optimizer) {
 void write_manifest(const Path& folder, std::int64_t step) {
   Json files = Json::object();
   for (const char* name : kFiles) {
-    files[name] = {{"bytes", std::filesystem::file_size(folder / name)}, {"sha256", sha256_of_file(folder / name)}};
+    files[name] = {{"bytes", std::filesystem::file_size(folder / name)},
+                   {"sha256", sha256_of_file(folder / name)}};
   }
-  write_file(folder / "MANIFEST.json", to_text({{"format", kFormat}, {"step", step}, {"files", files}}, 1) + "\n");
+  write_file(folder / "MANIFEST.json",
+             to_text({{"format", kFormat}, {"step", step}, {"files", files}}, 1) + "\n");
 }
 
 // Throws the reason why the checkpoint cannot be used.
@@ -54,7 +56,8 @@ void verify(const Path& folder, std::int64_t step) {
     check(std::filesystem::is_regular_file(path), name, " is missing");
     check(std::filesystem::file_size(path) == static_cast<std::uintmax_t>(file.at("bytes").as_int(0)), name,
           " has another size than its manifest says");
-    check(sha256_of_file(path) == file.at("sha256").as_string(), name, " has another SHA-256 than its manifest says");
+    check(sha256_of_file(path) == file.at("sha256").as_string(), name,
+          " has another SHA-256 than its manifest says");
   }
 }
 
@@ -80,15 +83,18 @@ std::vector<std::pair<std::int64_t, Path>> checkpoints_newest_first(const Path& 
 }
 
 // Copies each named tensor of the file into its parameter, bit for bit.
-void read_tensors(const SafetensorsFile& file, const std::vector<Parameter>& parameters, const std::string& prefix) {
+void read_tensors(const SafetensorsFile& file, const std::vector<Parameter>& parameters,
+                  const std::string& prefix) {
   check(file.tensors().size() == parameters.size(), file.path().string(), ": holds ", file.tensors().size(),
         " tensors, want ", parameters.size());
   for (const Parameter& parameter : parameters) {
     const TensorView* tensor = file.find(prefix + parameter.name);
     check(tensor != nullptr, file.path().string(), ": tensor ", prefix, parameter.name, " is missing");
-    check(tensor->dtype == DType::kF32 && tensor->shape == parameter.value.sizes().vec(), file.path().string(), ": tensor ",
-          tensor->name, " has shape ", tensor->shape_text(), ", want another");
-    std::copy(tensor->bytes.begin(), tensor->bytes.end(), static_cast<std::byte*>(parameter.value.data_ptr()));
+    check(tensor->dtype == DType::kF32 && tensor->shape == parameter.value.sizes().vec(),
+          file.path().string(), ": tensor ", tensor->name, " has shape ", tensor->shape_text(),
+          ", want another");
+    std::copy(tensor->bytes.begin(), tensor->bytes.end(),
+              static_cast<std::byte*>(parameter.value.data_ptr()));
   }
 }
 
@@ -100,8 +106,9 @@ Path checkpoint_path(const Path& checkpoints, std::int64_t step) {
   return checkpoints / name;
 }
 
-void save_checkpoint(const Path& checkpoints, const RunState& state, const AdapterSet& adapters, const AdamW& optimizer,
-                     const std::string& base_path, const std::map<std::string, std::string>& adapter_metadata) {
+void save_checkpoint(const Path& checkpoints, const RunState& state, const AdapterSet& adapters,
+                     const AdamW& optimizer, const std::string& base_path,
+                     const std::map<std::string, std::string>& adapter_metadata) {
   const Path path = checkpoint_path(checkpoints, state.step);
   graft::remove_all(path);
   OutputFolder folder(path);

@@ -51,14 +51,18 @@ std::string metrics_line(const StepMetrics& m) {
 }
 
 std::string metrics_line(const Evaluation& evaluation) {
-  return to_text({{"step", evaluation.step}, {"eval_loss", evaluation.loss}, {"eval_tokens", evaluation.tokens}}) + "\n";
+  return to_text({{"step", evaluation.step},
+                  {"eval_loss", evaluation.loss},
+                  {"eval_tokens", evaluation.tokens}}) +
+         "\n";
 }
 
 std::string console_line(const StepMetrics& m, std::int64_t total_steps, double seconds_left) {
   const double rate = static_cast<double>(m.tokens) / std::max(m.step_seconds, 1e-9);
   const double percent = 100.0 * static_cast<double>(m.step) / static_cast<double>(total_steps);
   return step_of_total(m.step, total_steps) +
-         format("  %5.1f%%  loss %.4f  lr %.1e  norm %.2f  %5.0f tok/s  ", percent, m.loss, m.lr, m.grad_norm, rate) +
+         format("  %5.1f%%  loss %.4f  lr %.1e  norm %.2f  %5.0f tok/s  ", percent, m.loss, m.lr, m.grad_norm,
+                rate) +
          format_bytes(m.rss_bytes) + "  left " + format_seconds(seconds_left);
 }
 

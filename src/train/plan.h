@@ -9,13 +9,14 @@
 
 namespace graft {
 
-/// What a run will do, decided before anything is loaded: a pure function of shapes, counts and installed memory.
+/// What a run will do, decided before anything is loaded: a pure function of shapes, counts and installed
+/// memory.
 struct Plan {
   std::int64_t steps_per_epoch = 0;
   std::int64_t total_steps = 0;
   std::int64_t micro_batch_tokens = 0;  ///< tokens per micro-step
   bool recompute_blocks = false;        ///< full activation checkpointing in every micro-step
-  bool recompute_long = false;          ///< the same only in micro-steps of more than micro_batch_tokens tokens
+  bool recompute_long = false;  ///< the same only in micro-steps of more than micro_batch_tokens tokens
   std::uint64_t activation_bytes_per_token = 0;  ///< kept from forward to backward without checkpointing
 };
 
@@ -23,7 +24,7 @@ struct Plan {
 std::uint64_t activation_bytes_per_token(const ModelConfig& config, ComputeDType dtype);
 
 /// examples: those with targets. Errors (kUsage): a micro_batch_tokens below 1.
-Plan make_plan(const TrainOptions& train, const ModelConfig& config, ComputeDType dtype, std::int64_t examples,
-               std::uint64_t installed_memory);
+Plan make_plan(const TrainOptions& train, const ModelConfig& config, ComputeDType dtype,
+               std::int64_t examples, std::uint64_t installed_memory);
 
 }  // namespace graft

@@ -41,7 +41,8 @@ std::string hash_tokenizer(const Path& base) {
   if (!std::filesystem::is_directory(base)) return sha256_of_file(base);
   return hash_files(files_of(base, [](const Path& file) {
     const std::string name = file.filename().string();
-    return name.starts_with("tokenizer") || name == "special_tokens_map.json" || name == "chat_template.jinja";
+    return name.starts_with("tokenizer") || name == "special_tokens_map.json" ||
+           name == "chat_template.jinja";
   }));
 }
 

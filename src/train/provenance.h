@@ -7,7 +7,8 @@
 
 namespace graft {
 
-/// SHA-256 over the weight files and the config of a base (a GGUF file, or a Hugging Face folder), in a fixed order.
+/// SHA-256 over the weight files and the config of a base (a GGUF file, or a Hugging Face folder), in a fixed
+/// order.
 std::string hash_base(const Path& base);
 /// SHA-256 over the files that decide tokens: tokenizer.json, its config and template; or the GGUF file.
 std::string hash_tokenizer(const Path& base);

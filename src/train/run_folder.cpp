@@ -24,15 +24,18 @@ bool holds_run(const Path& folder) {
 
 void check_output_folder(const Path& folder, ExistingRun existing) {
   if (!std::filesystem::exists(folder)) return;
-  check(std::filesystem::is_directory(folder), ExitCode::kUsage, "output_dir ", folder.string(), " is not a folder");
+  check(std::filesystem::is_directory(folder), ExitCode::kUsage, "output_dir ", folder.string(),
+        " is not a folder");
   if (holds_run(folder)) {
-    check(existing != ExistingRun::kRefuse, ExitCode::kUsage, "output_dir ", folder.string(), " already holds a run",
+    check(existing != ExistingRun::kRefuse, ExitCode::kUsage, "output_dir ", folder.string(),
+          " already holds a run",
           Hint{"--resume goes on with it, --overwrite removes it, output_dir=FOLDER writes elsewhere"});
     return;
   }
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-    check(is_left_over(entry.path()), ExitCode::kUsage, "output_dir ", folder.string(), " holds files of something else (",
-          entry.path().filename().string(), ")", Hint{"choose a new or an empty folder"});
+    check(is_left_over(entry.path()), ExitCode::kUsage, "output_dir ", folder.string(),
+          " holds files of something else (", entry.path().filename().string(), ")",
+          Hint{"choose a new or an empty folder"});
   }
 }
 

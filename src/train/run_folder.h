@@ -13,8 +13,8 @@ enum class ExistingRun { kRefuse, kResume, kOverwrite };
 /// True where the folder has a file or folder that a run leaves.
 bool holds_run(const Path& folder);
 
-/// Checks, before anything is loaded, that a run may use the folder. Errors (kUsage): it holds a run and the answer is
-/// kRefuse; it holds other files and no run, whatever the answer.
+/// Checks, before anything is loaded, that a run may use the folder. Errors (kUsage): it holds a run and the
+/// answer is kRefuse; it holds other files and no run, whatever the answer.
 void check_output_folder(const Path& folder, ExistingRun existing);
 
 /// The folder of a run, held by this process: the one place that knows its file names.

@@ -13,7 +13,8 @@ namespace {
 Json to_json(const DataReport& report) {
   Json files = Json::array();
   for (const DataReport::File& file : report.files) {
-    files.push_back({{"path", file.path}, {"format", file.format}, {"rows", file.rows}, {"sha256", file.sha256}});
+    files.push_back(
+        {{"path", file.path}, {"format", file.format}, {"rows", file.rows}, {"sha256", file.sha256}});
   }
   return {{"files", files},
           {"rows", report.rows},

@@ -18,8 +18,9 @@ double learning_rate_factor(const ScheduleOptions& schedule, std::int64_t step, 
   if (schedule.name == ScheduleName::kConstant) return 1.0;
   const auto decay_steps = static_cast<double>(std::max<std::int64_t>(1, total - 1 - warmup));
   const double progress = std::min(1.0, static_cast<double>(step - warmup) / decay_steps);
-  const double shape =
-      schedule.name == ScheduleName::kLinear ? 1.0 - progress : 0.5 * (1.0 + std::cos(std::numbers::pi * progress));
+  const double shape = schedule.name == ScheduleName::kLinear
+                           ? 1.0 - progress
+                           : 0.5 * (1.0 + std::cos(std::numbers::pi * progress));
   return schedule.min_lr_ratio + (1.0 - schedule.min_lr_ratio) * shape;
 }
 

@@ -29,7 +29,8 @@ RunState run_state_from(const JsonView& json) {
   if (const auto best = json.find("best_loss")) state.best_loss = best->as_double();
   state.evaluations_without_better = json.at("evaluations_without_better").as_int(0);
   json.at("evaluations").each_element([&](const JsonView& e) {
-    state.evaluations.push_back({e.at("step").as_int(0), e.at("eval_loss").as_double(), e.at("eval_tokens").as_int(0)});
+    state.evaluations.push_back(
+        {e.at("step").as_int(0), e.at("eval_loss").as_double(), e.at("eval_tokens").as_int(0)});
   });
   state.trained_tokens = json.at("trained_tokens").as_int(0);
   state.seconds = json.at("seconds").as_double();

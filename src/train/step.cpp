@@ -17,7 +17,8 @@ std::string sources_of(const Pack& pack, const std::vector<Example>& examples) {
   std::string text;
   for (std::size_t n = 0; n < pack.ids.size(); ++n) {
     if (n == kSourcesNamed) return text + ", …";
-    const auto row = std::find_if(examples.begin(), examples.end(), [&](const Example& e) { return e.id == pack.ids[n]; });
+    const auto row =
+        std::find_if(examples.begin(), examples.end(), [&](const Example& e) { return e.id == pack.ids[n]; });
     if (row != examples.end()) text += (text.empty() ? "" : ", ") + row->source.text();
   }
   return text;
@@ -25,8 +26,9 @@ std::string sources_of(const Pack& pack, const std::vector<Example>& examples) {
 
 }  // namespace
 
-std::optional<double> accumulate_gradients(const Decoder& model, const Step& step, const Plan& plan, DropoutKey dropout,
-                                           const std::vector<Example>& examples, const std::function<bool()>& stop) {
+std::optional<double> accumulate_gradients(const Decoder& model, const Step& step, const Plan& plan,
+                                           DropoutKey dropout, const std::vector<Example>& examples,
+                                           const std::function<bool()>& stop) {
   double loss = 0.0;
   const auto targets = static_cast<double>(step.target_tokens);
   for (const Pack& pack : step.packs) {
@@ -39,7 +41,8 @@ std::optional<double> accumulate_gradients(const Decoder& model, const Step& ste
     const double pack_loss = sum.item<double>();
     check(std::isfinite(pack_loss), ExitCode::kNumerics, "the loss is not finite (", pack_loss, ") for ",
           sources_of(pack, examples),
-          Hint{"lower optim.learning_rate, or look at these rows with `graft data preview`; checkpoints are kept"});
+          Hint{"lower optim.learning_rate, or look at these rows with `graft data preview`; checkpoints are "
+               "kept"});
     sum.div(targets).backward();
     loss += pack_loss;
   }

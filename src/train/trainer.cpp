@@ -18,7 +18,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 // The loop's moving parts. Each verb below is one line of the algorithm in train().
 class Loop {
@@ -73,7 +75,8 @@ void Loop::restore(const Path& checkpoint) {
 Step Loop::next_step() {
   const std::int64_t epoch = state_.step / run_.plan.steps_per_epoch;
   if (epoch != epoch_) {
-    epoch_steps_ = epoch_steps(run_.data.train.size(), run_.options.train.batch_size, run_.options.shuffle, run_.options.seed, epoch);
+    epoch_steps_ = epoch_steps(run_.data.train.size(), run_.options.train.batch_size, run_.options.shuffle,
+                               run_.options.seed, epoch);
     epoch_ = epoch;
   }
   const auto index = static_cast<std::size_t>(state_.step % run_.plan.steps_per_epoch);
@@ -84,7 +87,8 @@ void Loop::take_step() {
   const Step step = next_step();
   const Clock::time_point start = Clock::now();
   const DropoutKey dropout{.seed = run_.options.seed, .epoch = epoch_};
-  const auto loss = accumulate_gradients(run_.model, step, run_.plan, dropout, run_.data.train, stop_requested);
+  const auto loss =
+      accumulate_gradients(run_.model, step, run_.plan, dropout, run_.data.train, stop_requested);
   if (!loss) return optimizer_.drop_gradients();
   StepMetrics metrics{.loss = *loss, .tokens = step.tokens, .target_tokens = step.target_tokens};
   metrics.grad_norm = optimizer_.clip(run_.options.train.max_grad_norm);
@@ -121,7 +125,8 @@ void Loop::evaluate_if_due() {
   if (!state_.evaluations.empty() && state_.evaluations.back().step == state_.step) return;
   const bool due = state_.step == 0 || finished() || state_.step % run_.options.evaluation.every_steps == 0;
   if (!due) return;
-  const LossSum loss = evaluate_loss(run_.model, run_.data.eval, run_.plan.micro_batch_tokens, stop_requested);
+  const LossSum loss =
+      evaluate_loss(run_.model, run_.data.eval, run_.plan.micro_batch_tokens, stop_requested);
   if (stop_requested()) return;
   record({.step = state_.step, .loss = loss.mean(), .tokens = loss.tokens});
   run_.after_evaluation(state_.step);
@@ -151,7 +156,8 @@ void Loop::save_if_due(bool now) {
   if (!now && !is_best && !finished() && state_.step % options.every_steps != 0) return;
   // Lines of metrics.jsonl are on disk before the checkpoint that stands behind them.
   metrics_.sync();
-  save_checkpoint(run_.folder.checkpoints(), state_, run_.adapters, optimizer_, run_.base_path, run_.adapter_metadata);
+  save_checkpoint(run_.folder.checkpoints(), state_, run_.adapters, optimizer_, run_.base_path,
+                  run_.adapter_metadata);
   saved_step_ = state_.step;
   prune_checkpoints(run_.folder.checkpoints(), options.keep_last, options.keep_best ? state_.best_step : -1);
 }

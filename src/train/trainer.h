@@ -33,9 +33,9 @@ struct Training {
   TrainingOptions options;
   Plan plan;
   RunFolder& folder;
-  std::string base_path;                                  ///< recorded in the adapter's config
-  std::map<std::string, std::string> adapter_metadata;    ///< recorded in the adapter's file
-  std::map<std::string, std::string> hashes;              ///< of recipe, base, tokenizer, data: state.json
+  std::string base_path;                                ///< recorded in the adapter's config
+  std::map<std::string, std::string> adapter_metadata;  ///< recorded in the adapter's file
+  std::map<std::string, std::string> hashes;            ///< of recipe, base, tokenizer, data: state.json
   std::function<void(std::int64_t step)> after_evaluation = [](std::int64_t) {};  ///< sample answers
 };
 
@@ -50,9 +50,9 @@ struct TrainingResult {
   RunState state;
 };
 
-/// Trains the adapters from `checkpoint` (empty: from their initial values) to the last step, evaluating, logging and
-/// saving as the options say. Errors: kNumerics, kResource; checkpoints written before are kept. A checkpoint of other
-/// data, base, tokenizer or recipe is refused (kNoCheckpoint).
+/// Trains the adapters from `checkpoint` (empty: from their initial values) to the last step, evaluating,
+/// logging and saving as the options say. Errors: kNumerics, kResource; checkpoints written before are kept.
+/// A checkpoint of other data, base, tokenizer or recipe is refused (kNoCheckpoint).
 TrainingResult train(const Training& training, const Path& checkpoint = {});
 
 }  // namespace graft

@@ -46,16 +46,19 @@ TEST(AdamW, FollowsTheAlgorithmOfThePaper) {
 }
 
 TEST(AdamW, LoraPlusMovesBFasterByItsRatio) {
-  const std::vector<Parameter> parameters = {parameter("x.lora_A.weight", {1.0F}), parameter("x.lora_B.weight", {1.0F})};
+  const std::vector<Parameter> parameters = {parameter("x.lora_A.weight", {1.0F}),
+                                             parameter("x.lora_B.weight", {1.0F})};
   AdamW optimizer(parameters, {.loraplus_lr_ratio = 16.0});
   for (const Parameter& p : parameters) p.value.mutable_grad() = at::tensor({2.0F});
   optimizer.step(1e-3);
-  const double moved_a = 1.0 - parameters[0].value.item<double>(), moved_b = 1.0 - parameters[1].value.item<double>();
+  const double moved_a = 1.0 - parameters[0].value.item<double>(),
+               moved_b = 1.0 - parameters[1].value.item<double>();
   EXPECT_NEAR(moved_b / moved_a, 16.0, 0.01);
 }
 
 TEST(AdamW, ClipsByTheNormOfAllGradientsTogether) {
-  const std::vector<Parameter> parameters = {parameter("a.lora_A.weight", {0.0F}), parameter("b.lora_B.weight", {0.0F})};
+  const std::vector<Parameter> parameters = {parameter("a.lora_A.weight", {0.0F}),
+                                             parameter("b.lora_B.weight", {0.0F})};
   AdamW optimizer(parameters, {});
   parameters[0].value.mutable_grad() = at::tensor({3.0F});
   parameters[1].value.mutable_grad() = at::tensor({4.0F});

@@ -13,8 +13,9 @@ AdapterSet adapters(float value) {
   AdapterSet set;
   set.modules = {"model.layers.0.self_attn.q_proj"};
   set.options.r = 2;
-  set.parameters = {{"model.layers.0.self_attn.q_proj.lora_A.weight", at::full({2, 3}, value).requires_grad_(true)},
-                    {"model.layers.0.self_attn.q_proj.lora_B.weight", at::full({4, 2}, value + 1).requires_grad_(true)}};
+  set.parameters = {
+      {"model.layers.0.self_attn.q_proj.lora_A.weight", at::full({2, 3}, value).requires_grad_(true)},
+      {"model.layers.0.self_attn.q_proj.lora_B.weight", at::full({4, 2}, value + 1).requires_grad_(true)}};
   return set;
 }
 
@@ -36,7 +37,9 @@ RunState state_at(std::int64_t step) {
 
 class CheckpointTest : public testing::Test {
  protected:
-  void save(std::int64_t step) { save_checkpoint(folder_.path(), state_at(step), set_, optimizer_, "base", {}); }
+  void save(std::int64_t step) {
+    save_checkpoint(folder_.path(), state_at(step), set_, optimizer_, "base", {});
+  }
   TemporaryFolder folder_;
   AdapterSet set_ = adapters(1.0F);
   AdamW optimizer_{set_.parameters, {}};
@@ -91,7 +94,8 @@ TEST_F(CheckpointTest, PruneKeepsTheNewestTheBestAndNothingHalfMade) {
   make_folder(folder_.path() / ".step-000005.tmp-1");
   prune_checkpoints(folder_.path(), 2, 1);
   std::vector<std::string> left;
-  for (const auto& entry : std::filesystem::directory_iterator(folder_.path())) left.push_back(entry.path().filename());
+  for (const auto& entry : std::filesystem::directory_iterator(folder_.path()))
+    left.push_back(entry.path().filename());
   std::sort(left.begin(), left.end());
   EXPECT_EQ(left, (std::vector<std::string>{"step-000001", "step-000003", "step-000004"}));
 }

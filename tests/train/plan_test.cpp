@@ -27,7 +27,8 @@ TEST(Plan, TheLastStepOfAnEpochMayBeShort) {
 }
 
 TEST(Plan, MaxStepsReplacesEpochsAndMayRunOverSeveral) {
-  const Plan plan = make_plan({.max_steps = 100, .batch_size = 4}, smollm2(), ComputeDType::kBF16, 8, 16 * kGiB);
+  const Plan plan =
+      make_plan({.max_steps = 100, .batch_size = 4}, smollm2(), ComputeDType::kBF16, 8, 16 * kGiB);
   EXPECT_EQ(plan.steps_per_epoch, 2);
   EXPECT_EQ(plan.total_steps, 100);
 }
@@ -43,15 +44,17 @@ TEST(Plan, AutoMicroBatchIsAPureFunctionWithinItsBounds) {
 }
 
 TEST(Plan, AGivenMicroBatchIsKept) {
-  EXPECT_EQ(make_plan({.micro_batch_tokens = 77}, smollm2(), ComputeDType::kBF16, 100, kGiB).micro_batch_tokens, 77);
+  EXPECT_EQ(
+      make_plan({.micro_batch_tokens = 77}, smollm2(), ComputeDType::kBF16, 100, kGiB).micro_batch_tokens,
+      77);
 }
 
 TEST(Plan, AutoCheckpointingRecomputesOnlyWhatIsLongerThanAMicroStep) {
   const Plan automatic = make_plan({}, smollm2(), ComputeDType::kBF16, 100, 64 * kGiB);
   EXPECT_FALSE(automatic.recompute_blocks);
   EXPECT_TRUE(automatic.recompute_long);
-  const Plan none = make_plan({.activation_checkpointing = ActivationCheckpointing::kNone}, smollm2(), ComputeDType::kBF16,
-                              100, 64 * kGiB);
+  const Plan none = make_plan({.activation_checkpointing = ActivationCheckpointing::kNone}, smollm2(),
+                              ComputeDType::kBF16, 100, 64 * kGiB);
   EXPECT_FALSE(none.recompute_long);
 }
 

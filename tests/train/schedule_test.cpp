@@ -33,9 +33,7 @@ TEST(Schedule, ConstantStaysAfterWarmUp) {
   for (const std::int64_t step : {9, 50, 94}) EXPECT_EQ(learning_rate_factor(schedule, step, 95), 1.0);
 }
 
-TEST(Schedule, OneStepRunsAtThePeak) {
-  EXPECT_EQ(learning_rate_factor({}, 0, 1), 1.0);
-}
+TEST(Schedule, OneStepRunsAtThePeak) { EXPECT_EQ(learning_rate_factor({}, 0, 1), 1.0); }
 
 TEST(Schedule, NeverRisesAfterWarmUp) {
   for (const ScheduleName name : {ScheduleName::kCosine, ScheduleName::kLinear, ScheduleName::kConstant}) {
