@@ -12,13 +12,13 @@
 
 namespace graft {
 
-/// One turn of a conversation. `fields` is the row's own message object, so that keys graft does not know reach the
-/// template unchanged.
+/// One turn of a conversation. `fields` is the row's own message object, so that keys graft does not know
+/// reach the template unchanged.
 struct Message {
-  std::string role;      ///< "system", "user", "assistant", "tool"
+  std::string role;  ///< "system", "user", "assistant", "tool"
   std::string content;
-  bool train = true;     ///< false: an assistant turn that is not learned
-  Json fields = nullptr; ///< the whole message as read; null where it was not JSON
+  bool train = true;      ///< false: an assistant turn that is not learned
+  Json fields = nullptr;  ///< the whole message as read; null where it was not JSON
 };
 
 struct RenderOptions {
@@ -56,8 +56,8 @@ class ChatTemplate {
 };
 
 /// The template that `name` asks for: "auto" (the model's own), "chatml", or a .jinja file (not yet).
-/// Nothing where name is "auto" and the base has no template. Error: an unknown name, or a template of the model that
-/// this version cannot run (the hint names the ones it can).
+/// Nothing where name is "auto" and the base has no template. Error: an unknown name, or a template of the
+/// model that this version cannot run (the hint names the ones it can).
 std::optional<ChatTemplate> choose_chat_template(const std::string& name, const Tokenizer& tokenizer);
 
 }  // namespace graft

@@ -18,8 +18,8 @@ struct ByteSpan {
   bool operator==(const ByteSpan&) const = default;
 };
 
-/// Token ids and, for each, the bytes of the text it came from: the character spans of Hugging Face's tokenizers
-/// turned into bytes (tokens that share one character have equal spans).
+/// Token ids and, for each, the bytes of the text it came from: the character spans of Hugging Face's
+/// tokenizers turned into bytes (tokens that share one character have equal spans).
 struct Encoding {
   std::vector<std::int32_t> ids;
   std::vector<ByteSpan> offsets;
@@ -35,9 +35,11 @@ class Tokenizer {
   struct Pipeline;  ///< added tokens, normalizer, pre-tokenizer, model, post-processor, decoder
   explicit Tokenizer(std::shared_ptr<const Pipeline> pipeline);
 
-  /// The ids of `text` (valid UTF-8, else Error with the byte). Added tokens inside the text are parsed as Hugging Face does.
+  /// The ids of `text` (valid UTF-8, else Error with the byte). Added tokens inside the text are parsed as
+  /// Hugging Face does.
   Encoding encode(std::string_view text, SpecialTokens special) const;
-  /// Text of the ids. Special tokens are left out unless `keep_special`; invalid byte sequences become U+FFFD.
+  /// Text of the ids. Special tokens are left out unless `keep_special`; invalid byte sequences become
+  /// U+FFFD.
   std::string decode(const std::vector<std::int32_t>& ids, bool keep_special = false) const;
   /// The raw bytes of one token (may be part of a character). Error where the id is out of range.
   std::string bytes(std::int32_t id) const;
@@ -58,11 +60,13 @@ class Tokenizer {
   std::shared_ptr<const Pipeline> pipeline_;
 };
 
-/// The tokenizer of a base: a Hugging Face folder (tokenizer.json, tokenizer_config.json, chat_template.jinja,
-/// special_tokens_map.json) or a GGUF file. Errors: missing, malformed, an unsupported part (named).
+/// The tokenizer of a base: a Hugging Face folder (tokenizer.json, tokenizer_config.json,
+/// chat_template.jinja, special_tokens_map.json) or a GGUF file. Errors: missing, malformed, an unsupported
+/// part (named).
 Tokenizer load_tokenizer(const Path& base);
 
-/// Turns ids that arrive one by one into text, never cutting a character: put() returns what has become whole.
+/// Turns ids that arrive one by one into text, never cutting a character: put() returns what has become
+/// whole.
 class StreamDecoder {
  public:
   explicit StreamDecoder(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {}

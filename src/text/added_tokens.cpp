@@ -1,0 +1,106 @@
+#include "text/added_tokens.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+
+namespace graft {
+namespace {
+
+bool is_white_space(std::uint32_t c) {
+  return (c >= 0x09 && c <= 0x0D) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 ||
+         (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F ||
+         c == 0x3000;
+}
+
+std::size_t character_before(std::string_view text, std::size_t end) {
+  do --end;
+  while ((static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U);
+  return end;
+}
+
+std::size_t skip_space_left(std::string_view text, std::size_t end) {
+  while (end > 0) {
+    const std::size_t begin = character_before(text, end);
+    if (!is_white_space(code_point_at(text, begin).value)) break;
+    end = begin;
+  }
+  return end;
+}
+
+std::size_t skip_space_right(std::string_view text, std::size_t begin) {
+  while (begin < text.size()) {
+    const CodePoint c = code_point_at(text, begin);
+    if (!is_white_space(c.value)) break;
+    begin += c.length;
+  }
+  return begin;
+}
+
+}  // namespace
+
+AddedTokenFinder::AddedTokenFinder() : word_character_("[\\w\\x{200C}\\x{200D}]", "added tokens") {}
+
+void AddedTokenFinder::add(const AddedToken& token, std::string_view pattern) {
+  std::uint32_t node = 0;
+  for (const char c : pattern) {
+    const std::uint64_t edge = std::uint64_t{node} << 8 | static_cast<unsigned char>(c);
+    const auto [next, is_new] = edges_.try_emplace(edge, static_cast<std::uint32_t>(token_at_.size()));
+    if (is_new) token_at_.push_back(-1);
+    node = next->second;
+  }
+  if (token_at_[node] >= 0 || pattern.empty())
+    return;  // of two tokens with one normalized form the first counts
+  starts_[static_cast<unsigned char>(pattern[0])] = true;
+  token_at_[node] = static_cast<std::int32_t>(tokens_.size());
+  tokens_.push_back(token);
+}
+
+std::optional<AddedTokenFinder::Match> AddedTokenFinder::longest_at(std::string_view text,
+                                                                    std::size_t begin) const {
+  std::optional<Match> longest;
+  std::uint32_t node = 0;
+  for (std::size_t i = begin; i < text.size(); ++i) {
+    const auto edge = edges_.find(std::uint64_t{node} << 8 | static_cast<unsigned char>(text[i]));
+    if (edge == edges_.end()) break;
+    node = edge->second;
+    if (token_at_[node] >= 0)
+      longest = Match{&tokens_[static_cast<std::size_t>(token_at_[node])], {begin, i + 1}};
+  }
+  return longest;
+}
+
+bool AddedTokenFinder::touches_word(std::string_view text, ByteSpan range, Regex::Scratch& scratch) const {
+  const auto is_word = [&](std::size_t at) {
+    std::vector<ByteSpan> matches;
+    word_character_.find_all(text.substr(at, code_point_at(text, at).length), scratch, matches);
+    return !matches.empty();
+  };
+  return (range.begin > 0 && is_word(character_before(text, range.begin))) ||
+         (range.end < text.size() && is_word(range.end));
+}
+
+std::vector<AddedTokenFinder::Part> AddedTokenFinder::split(std::string_view text,
+                                                            Regex::Scratch& scratch) const {
+  std::vector<Part> parts;
+  std::size_t done = 0;  // text before this is in `parts`
+  for (std::size_t i = 0; !empty() && i < text.size();) {
+    const auto match = starts_[static_cast<unsigned char>(text[i])] ? longest_at(text, i) : std::nullopt;
+    if (!match) {
+      ++i;
+      continue;
+    }
+    i = match->range.end;
+    if (match->token->single_word && touches_word(text, match->range, scratch)) continue;
+    ByteSpan range = match->range;
+    if (match->token->lstrip) range.begin = std::max(skip_space_left(text, range.begin), done);
+    if (match->token->rstrip) range.end = skip_space_right(text, range.end);
+    if (done < range.begin) parts.push_back({std::nullopt, {done, range.begin}});
+    parts.push_back({match->token->id, range});
+    done = range.end;
+  }
+  if (done < text.size()) parts.push_back({std::nullopt, {done, text.size()}});
+  return parts;
+}
+
+}  // namespace graft

@@ -1,0 +1,133 @@
+#include <algorithm>
+#include <array>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "store/gguf.h"
+#include "text/pipeline.h"
+
+// Source: ggml/docs/gguf.md (tokenizer.ggml.*); llama.cpp, llama-vocab.cpp for the values of `pre`.
+
+namespace graft {
+namespace {
+
+constexpr std::int64_t kControl = 3, kUserDefined = 4, kUnused = 5;
+
+constexpr std::string_view kLlama3Pattern =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+constexpr std::string_view kQwen2Pattern =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+
+// What a value of tokenizer.ggml.pre stands for: the tokenizer.json of the models it was made for.
+struct PreKind {
+  std::string_view name;
+  std::string_view pattern;
+  bool digits_first = false;
+  Normalizer normalizer = Normalizer::kNone;
+  bool ignore_merges = false;
+  bool adds_bos = false;  // where the file has no add_bos_token, as llama.cpp does
+};
+
+constexpr std::array<PreKind, 6> kPreKinds = {{
+    {.name = "smollm", .pattern = {}, .digits_first = true},
+    {.name = "gpt-2", .pattern = {}},
+    {.name = "llama-bpe", .pattern = kLlama3Pattern, .ignore_merges = true, .adds_bos = true},
+    {.name = "llama3", .pattern = kLlama3Pattern, .ignore_merges = true, .adds_bos = true},
+    {.name = "llama-v3", .pattern = kLlama3Pattern, .ignore_merges = true, .adds_bos = true},
+    {.name = "qwen2", .pattern = kQwen2Pattern, .normalizer = Normalizer::kNfc},
+}};
+
+const PreKind& pre_kind_of(const GgufFile& file) {
+  const std::string where = file.path().string() + ": tokenizer.ggml.pre";
+  check(file.has("tokenizer.ggml.pre"), where, ": missing, so it is not known how text is cut into words",
+        Hint{"convert the model again with a current llama.cpp, or use its Hugging Face folder"});
+  const std::string& name = file.string("tokenizer.ggml.pre");
+  const auto kind = std::ranges::find(kPreKinds, name, &PreKind::name);
+  check(kind != kPreKinds.end(), where, ": `", printable(name), "` is not supported yet",
+        Hint{"supported: smollm, gpt-2, llama-bpe, qwen2"});
+  return *kind;
+}
+
+std::vector<PreTokenizerStep> steps_of(const PreKind& kind) {
+  std::vector<PreTokenizerStep> steps;
+  if (kind.digits_first) steps.emplace_back(DigitsStep{.individual = true});
+  if (!kind.pattern.empty())
+    steps.emplace_back(SplitStep{Regex(kind.pattern, kind.name), SplitBehavior::kIsolated});
+  ByteLevelStep last;
+  if (kind.pattern.empty()) last.pattern = Regex(kGpt2Pattern, kind.name);
+  steps.emplace_back(std::move(last));
+  return steps;
+}
+
+TokenKind kind_of(std::int64_t type) { return type == kUnused ? TokenKind::kUnused : TokenKind::kWord; }
+
+void read_tokens(const GgufFile& file, Tokenizer::Pipeline& pipeline) {
+  const std::string where = file.path().string() + ": tokenizer.ggml.tokens";
+  const auto& tokens = file.strings("tokenizer.ggml.tokens");
+  const auto& types = file.integers("tokenizer.ggml.token_type");
+  check(types.size() == tokens.size(), file.path().string(), ": tokenizer.ggml.token_type: got ",
+        types.size(), " entries, want ", tokens.size(), " as tokenizer.ggml.tokens has");
+  for (std::size_t id = 0; id < tokens.size(); ++id) {
+    const auto invalid = find_invalid_utf8(tokens[id]);
+    check(!invalid, where, ": token ", id, " is not valid UTF-8");
+    pipeline.vocabulary.add(tokens[id], static_cast<std::int64_t>(id), kind_of(types[id]), where);
+  }
+  for (std::size_t id = 0; id < tokens.size(); ++id) {
+    if (types[id] != kControl && types[id] != kUserDefined) continue;
+    const AddedToken token{
+        .content = tokens[id], .id = static_cast<std::int32_t>(id), .special = types[id] == kControl};
+    pipeline.add_token(token, where);
+  }
+}
+
+std::unique_ptr<Bpe> read_bpe(const GgufFile& file, const PreKind& kind, const Vocabulary& vocabulary) {
+  const std::string where = file.path().string() + ": tokenizer.ggml.merges";
+  std::vector<Bpe::Merge> merges;
+  for (const std::string& merge : file.strings("tokenizer.ggml.merges")) {
+    const std::size_t space = merge.find(' ', 1);  // a token may be a space only where it is not spelled "Ġ"
+    check(space != std::string::npos && space + 1 < merge.size(), where, "/", merges.size(), ": got `",
+          printable(merge), "`, want two tokens with a space between");
+    merges.emplace_back(std::string_view(merge).substr(0, space), std::string_view(merge).substr(space + 1));
+  }
+  return std::make_unique<Bpe>(vocabulary, merges, BpeOptions{.ignore_merges = kind.ignore_merges}, where);
+}
+
+std::optional<std::int32_t> read_id(const GgufFile& file, std::string_view key,
+                                    const Vocabulary& vocabulary) {
+  if (!file.has(key)) return std::nullopt;
+  const std::int64_t id = file.integer(key);
+  check(vocabulary.has(id), file.path().string(), ": ", key, ": got ", id, ", want 0 to ",
+        vocabulary.size() - 1);
+  return static_cast<std::int32_t>(id);
+}
+
+bool read_flag(const GgufFile& file, std::string_view key, bool otherwise) {
+  return file.has(key) ? file.boolean(key) : otherwise;
+}
+
+}  // namespace
+
+std::shared_ptr<const Tokenizer::Pipeline> load_tokenizer_gguf(const Path& path) {
+  const GgufFile file(path);
+  check(file.has("tokenizer.ggml.model"), path.string(),
+        ": has no tokenizer (tokenizer.ggml.model is missing)");
+  const std::string& model = file.string("tokenizer.ggml.model");
+  check(model == "gpt2", path.string(), ": tokenizer.ggml.model: `", printable(model),
+        "` is not supported yet", Hint{"supported: gpt2 (byte-level BPE)"});
+  const PreKind& kind = pre_kind_of(file);
+  auto pipeline = std::make_shared<Tokenizer::Pipeline>();
+  pipeline->normalizer = kind.normalizer;
+  read_tokens(file, *pipeline);
+  pipeline->pre_tokenizer = PreTokenizer(steps_of(kind));
+  pipeline->bpe = read_bpe(file, kind, pipeline->vocabulary);
+  pipeline->bos = read_id(file, "tokenizer.ggml.bos_token_id", pipeline->vocabulary);
+  pipeline->eos = read_id(file, "tokenizer.ggml.eos_token_id", pipeline->vocabulary);
+  pipeline->pad = read_id(file, "tokenizer.ggml.padding_token_id", pipeline->vocabulary);
+  const bool add_bos = read_flag(file, "tokenizer.ggml.add_bos_token", kind.adds_bos);
+  const bool add_eos = read_flag(file, "tokenizer.ggml.add_eos_token", false);
+  add_surrounding(*pipeline, add_bos ? pipeline->bos : std::nullopt, add_eos ? pipeline->eos : std::nullopt);
+  if (file.has("tokenizer.chat_template")) pipeline->chat_template = file.string("tokenizer.chat_template");
+  return pipeline;
+}
+
+}  // namespace graft

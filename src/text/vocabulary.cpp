@@ -1,0 +1,39 @@
+#include "text/vocabulary.h"
+
+#include "base/error.h"
+#include "base/text.h"
+#include "text/byte_alphabet.h"
+
+namespace graft {
+
+void Vocabulary::add(std::string_view spelling, std::int64_t id, TokenKind kind, std::string_view where) {
+  check(id >= 0 && id <= kMaxTokenId, where, ": token `", printable(spelling), "` has id ", id,
+        ", want 0 to ", kMaxTokenId);
+  const auto index = static_cast<std::size_t>(id);
+  if (index >= tokens_.size()) tokens_.resize(index + 1);
+  Token& token = tokens_[index];
+  check(token.kind == TokenKind::kNone, where, ": tokens `", printable(token.spelling), "` and `",
+        printable(spelling), "` have the same id ", id);
+  const auto [entry, is_new] = ids_.emplace(spelling, static_cast<std::int32_t>(id));
+  check(is_new, where, ": token `", printable(spelling), "` stands twice, as id ", entry->second,
+        " and as id ", id);
+  token = {std::string(spelling), kind};
+}
+
+std::optional<std::int32_t> Vocabulary::find(std::string_view spelling) const {
+  const auto entry = ids_.find(spelling);
+  if (entry == ids_.end()) return std::nullopt;
+  return entry->second;
+}
+
+bool Vocabulary::has(std::int64_t id) const {
+  return id >= 0 && id < size() && tokens_[static_cast<std::size_t>(id)].kind != TokenKind::kNone;
+}
+
+std::string Vocabulary::bytes(std::int32_t id) const {
+  const Token& token = tokens_[static_cast<std::size_t>(id)];
+  if (token.kind == TokenKind::kAdded || token.kind == TokenKind::kSpecial) return token.spelling;
+  return bytes_of_spelling(token.spelling).value_or(token.spelling);
+}
+
+}  // namespace graft
