@@ -1,8 +1,10 @@
 #include "text/bpe.h"
 
 #include <algorithm>
+#include <mutex>
 #include <queue>
 #include <shared_mutex>
+#include <span>
 #include <unordered_map>
 
 #include "base/error.h"

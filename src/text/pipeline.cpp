@@ -1,7 +1,5 @@
 #include "text/pipeline.h"
 
-#include <algorithm>
-
 #include "base/error.h"
 #include "base/text.h"
 
@@ -31,16 +29,16 @@ void Tokenizer::Pipeline::add_token(const AddedToken& token, std::string_view wh
 
 void add_surrounding(Tokenizer::Pipeline& pipeline, std::optional<std::int32_t> bos,
                      std::optional<std::int32_t> eos) {
-  for (const PostProcessorStep& step : pipeline.post_processor) {
-    const auto* tokens = std::get_if<SurroundingTokens>(&step);
-    if (tokens == nullptr) continue;
-    if (bos && std::ranges::count(tokens->before, *bos) > 0) bos.reset();
-    if (eos && std::ranges::count(tokens->after, *eos) > 0) eos.reset();
-  }
   SurroundingTokens added;
   if (bos) added.before.push_back(*bos);
   if (eos) added.after.push_back(*eos);
-  if (bos || eos) pipeline.post_processor.emplace_back(std::move(added));
+  for (const PostProcessorStep& step : pipeline.post_processor) {
+    const auto* present = std::get_if<SurroundingTokens>(&step);
+    if (present == nullptr) continue;
+    for (const std::int32_t id : present->before) std::erase(added.before, id);
+    for (const std::int32_t id : present->after) std::erase(added.after, id);
+  }
+  if (!added.before.empty() || !added.after.empty()) pipeline.post_processor.emplace_back(std::move(added));
 }
 
 }  // namespace graft

@@ -1,3 +1,4 @@
+#include <charconv>
 #include <filesystem>
 
 #include "base/error.h"
@@ -65,20 +66,19 @@ std::optional<std::int32_t> named_token(const Settings& settings, std::string_vi
   return id;
 }
 
-// Tokens that transformers adds from tokenizer_config.json to those of tokenizer.json.
-void add_config_tokens(const Settings& settings, Tokenizer::Pipeline& pipeline) {
-  const auto tokens = settings.config().find("added_tokens_decoder");
-  if (!tokens) return;
-  tokens->each_member([&](const std::string& key, const JsonView& entry) {
-    AddedToken token = read_added_token(entry);
-    const auto known = pipeline.vocabulary.find(token.content);
-    const std::string id = std::to_string(known.value_or(pipeline.vocabulary.size()));
-    check(key == id, entry.where(), ": added token `", printable(token.content), "` has id ", printable(key),
-          known ? ", but tokenizer.json has it as id " : ", want the next free id ", id);
-    if (known && pipeline.vocabulary.kind(*known) != TokenKind::kWord) return;
-    token.id = known.value_or(pipeline.vocabulary.size());
-    pipeline.add_token(token, entry.where());
+// Tokens as older folders list them in tokenizer_config.json, by id.
+std::vector<PlacedToken> read_config_tokens(const JsonView& config) {
+  std::vector<PlacedToken> tokens;
+  const auto view = config.find("added_tokens_decoder");
+  if (!view) return tokens;
+  view->each_member([&](const std::string& key, const JsonView& entry) {
+    std::int32_t id = -1;
+    const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), id);
+    check(error == std::errc() && end == key.data() + key.size() && id >= 0 && id <= kMaxTokenId,
+          entry.where(), ": the key is no token id");
+    tokens.push_back({read_added_token(entry, id), entry.where()});
   });
+  return tokens;
 }
 
 std::optional<std::string> read_chat_template(const Path& folder, const Settings& settings) {
@@ -111,9 +111,8 @@ std::shared_ptr<const Tokenizer::Pipeline> load_tokenizer_folder(const Path& fol
   const Path file = folder / "tokenizer.json";
   const Json json = read_json(file);
   auto pipeline = std::make_shared<Tokenizer::Pipeline>();
-  read_tokenizer_json(JsonView(json, file.string()), *pipeline);
   const Settings settings(folder);
-  add_config_tokens(settings, *pipeline);
+  read_tokenizer_json(JsonView(json, file.string()), read_config_tokens(settings.config()), *pipeline);
   pipeline->bos = named_token(settings, "bos_token", *pipeline);
   pipeline->eos = named_token(settings, "eos_token", *pipeline);
   pipeline->pad = named_token(settings, "pad_token", *pipeline);

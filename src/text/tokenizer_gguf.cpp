@@ -89,7 +89,9 @@ std::unique_ptr<Bpe> read_bpe(const GgufFile& file, const PreKind& kind, const V
           printable(merge), "`, want two tokens with a space between");
     merges.emplace_back(std::string_view(merge).substr(0, space), std::string_view(merge).substr(space + 1));
   }
-  return std::make_unique<Bpe>(vocabulary, merges, BpeOptions{.ignore_merges = kind.ignore_merges}, where);
+  BpeOptions options;
+  options.ignore_merges = kind.ignore_merges;
+  return std::make_unique<Bpe>(vocabulary, merges, options, where);
 }
 
 std::optional<std::int32_t> read_id(const GgufFile& file, std::string_view key,

@@ -97,12 +97,26 @@ std::unique_ptr<Bpe> read_bpe(const JsonView& model, const Vocabulary& vocabular
   return std::make_unique<Bpe>(vocabulary, merges, options, view.where());
 }
 
-void read_added_tokens(const JsonView& view, Tokenizer::Pipeline& pipeline) {
+void read_added_tokens(const JsonView& view, const std::vector<PlacedToken>& config_tokens,
+                       Tokenizer::Pipeline& pipeline) {
   view.each_element([&](const JsonView& entry) {
-    AddedToken token = read_added_token(entry);
-    token.id = static_cast<std::int32_t>(entry.at("id").as_int(0, kMaxTokenId));
+    AddedToken token = read_added_token(entry, entry.at("id").as_int(0, kMaxTokenId));
+    for (const auto& [other, where] : config_tokens) {
+      if (other.content != token.content) continue;
+      check(other.id == token.id, where, ": added token `", printable(token.content), "` has id ", other.id,
+            ", but tokenizer.json has it as id ", token.id);
+      token = other;
+    }
     pipeline.add_token(token, entry.where());
   });
+}
+
+// Those that the file's own list lacks.
+void add_config_tokens(const std::vector<PlacedToken>& config_tokens, Tokenizer::Pipeline& pipeline) {
+  for (const auto& [token, where] : config_tokens) {
+    const auto id = pipeline.vocabulary.find(token.content);
+    if (!id || pipeline.vocabulary.kind(*id) == TokenKind::kWord) pipeline.add_token(token, where);
+  }
 }
 
 void check_no_holes(const Vocabulary& vocabulary, const std::string& where) {
@@ -113,9 +127,9 @@ void check_no_holes(const Vocabulary& vocabulary, const std::string& where) {
 
 }  // namespace
 
-AddedToken read_added_token(const JsonView& view) {
+AddedToken read_added_token(const JsonView& view, std::int64_t id) {
   return {.content = view.at("content").as_string(),
-          .id = 0,
+          .id = static_cast<std::int32_t>(id),
           .special = read_flag(view, "special", false),
           .normalized = read_flag(view, "normalized", !read_flag(view, "special", false)),
           .single_word = read_flag(view, "single_word", false),
@@ -123,14 +137,16 @@ AddedToken read_added_token(const JsonView& view) {
           .rstrip = read_flag(view, "rstrip", false)};
 }
 
-void read_tokenizer_json(const JsonView& file, Tokenizer::Pipeline& pipeline) {
+void read_tokenizer_json(const JsonView& file, const std::vector<PlacedToken>& config_tokens,
+                         Tokenizer::Pipeline& pipeline) {
   const JsonView model = file.at("model");
   check_model_kind(model);
   read_vocabulary(model.at("vocab"), pipeline.vocabulary);
   // Before added tokens join the vocabulary: merges are among the model's own tokens.
   pipeline.bpe = read_bpe(model, pipeline.vocabulary);
   if (const auto normalizer = file.find("normalizer")) pipeline.normalizer = read_normalizer(*normalizer);
-  if (const auto added = file.find("added_tokens")) read_added_tokens(*added, pipeline);
+  if (const auto added = file.find("added_tokens")) read_added_tokens(*added, config_tokens, pipeline);
+  add_config_tokens(config_tokens, pipeline);
   check_no_holes(pipeline.vocabulary, model.where() + "/vocab");
   pipeline.pre_tokenizer = PreTokenizer(read_pre_tokenizer(file.at("pre_tokenizer")));
   if (const auto post = file.find("post_processor"))
