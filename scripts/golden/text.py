@@ -149,10 +149,10 @@ def make_variants(out, gpt2):
                      "normalized": False, "special": False}, **flags)
     flagged = {"added_tokens": added + [
         token(0, "<l>", lstrip=True), token(1, "<r>", rstrip=True), token(2, "<lr>", lstrip=True, rstrip=True, special=True),
-        token(3, "word", single_word=True), token(4, "é", normalized=True), token(5, "<<l>", normalized=True),
-        token(6, "Å", normalized=False), token(7, "two words"), token(8, "two")]}
+        token(3, "word", single_word=True), token(4, "éx", normalized=True), token(5, "<<l>", normalized=True),
+        token(6, "Åx", normalized=False), token(7, "two words"), token(8, "two")]}
     flag_corpus = ["a <l> b", "a <r>  b", "a  <lr>  b", " <l><lr><r> ", "word sword wordy word. _word wördword word", "<<l>", "<l>\u3000<l>",
-                   "e\u0301é \u0301", "\u212B Å A\u030A", "two words two word", "word\u0301 word\u200D word", "x<l>\u00A0\n<r>\t<lr>", "é<l> é",
+                   "e\u0301x éx \u0301", "\u212Bx Åx A\u030Ax", "two words two word", "word\u0301 word\u200D word", "x<l>\u00A0\n<r>\t<lr>", "é<l> éx",
                    "word", "<r> <l>", "<lr> <lr>", "twotwo words"]
     variants = [
         ("prefix space", {"pre_tokenizer": dict(bl, add_prefix_space=True)}, CORPUS),
@@ -254,8 +254,8 @@ def make_sentencepiece(out):
     import sentencepiece
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter([t for t in TRAINING if "\n" not in t] * 4), model_writer=model, vocab_size=480, model_type="bpe",
-        byte_fallback=True, character_coverage=0.9, hard_vocab_limit=False, minloglevel=2)
+        sentence_iterator=iter([t for t in TRAINING if t.isascii() and t.isprintable()] * 4), model_writer=model, vocab_size=480, model_type="bpe",
+        byte_fallback=True, normalization_rule_name="identity", character_coverage=1.0, hard_vocab_limit=False, minloglevel=2)
     with open(os.path.join(out, "sentencepiece.model"), "wb") as f:
         f.write(model.getvalue())
     processor = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())

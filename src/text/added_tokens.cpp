@@ -5,13 +5,14 @@
 #include "base/text.h"
 
 namespace graft {
-namespace {
 
 bool is_white_space(std::uint32_t c) {
   return (c >= 0x09 && c <= 0x0D) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 ||
          (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F ||
          c == 0x3000;
 }
+
+namespace {
 
 std::size_t character_before(std::string_view text, std::size_t end) {
   do --end;

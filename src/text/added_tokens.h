@@ -13,6 +13,9 @@
 
 namespace graft {
 
+/// Whether Unicode calls the character white space (White_Space).
+bool is_white_space(std::uint32_t c);
+
 /// A token that is found in text as it stands, before the text is cut into words.
 struct AddedToken {
   std::string content;

@@ -1,28 +1,24 @@
 #include "text/post_processor.h"
 
-#include <algorithm>
-
 #include "base/text.h"
+#include "text/added_tokens.h"
 
 namespace graft {
 namespace {
 
-constexpr std::string_view kSpelledSpace = "Ġ";
+constexpr std::uint32_t kSpelledSpace = 0x120;  // "Ġ", a space in GPT-2's byte alphabet
 
 struct BlankEnds {
   std::size_t leading = 0, trailing = 0;  // characters
 };
 
-bool is_blank(std::string_view spelling, std::size_t at) {
-  return spelling.substr(at).starts_with(kSpelledSpace) || (spelling[at] >= '\t' && spelling[at] <= '\r') ||
-         spelling[at] == ' ';
-}
-
 BlankEnds blank_ends(std::string_view spelling) {
   BlankEnds ends;
   bool only_blank = true;
-  for (std::size_t i = 0; i < spelling.size(); i += code_point_at(spelling, i).length) {
-    if (is_blank(spelling, i)) {
+  for (std::size_t i = 0; i < spelling.size();) {
+    const CodePoint c = code_point_at(spelling, i);
+    i += c.length;
+    if (c.value == kSpelledSpace || is_white_space(c.value)) {
       ++ends.trailing;
       if (only_blank) ++ends.leading;
     } else {
@@ -40,8 +36,12 @@ bool inside_character(std::string_view text, std::size_t i) {
 void trim(const TrimOffsets& step, std::string_view text, const Vocabulary& vocabulary, Encoding& encoding) {
   for (std::size_t i = 0; i < encoding.ids.size(); ++i) {
     ByteSpan& span = encoding.offsets[i];
-    BlankEnds blank = blank_ends(vocabulary.spelling(encoding.ids[i]));
-    if (step.add_prefix_space && (i == 0 || span.begin == 0)) blank.leading = 0;
+    // An added token counts as the text it took, stripped spaces included.
+    const bool added = vocabulary.kind(encoding.ids[i]) != TokenKind::kWord;
+    BlankEnds blank = blank_ends(added ? text.substr(span.begin, span.end - span.begin)
+                                       : std::string_view(vocabulary.spelling(encoding.ids[i])));
+    // One space at the start may be the one that was put in; several were written.
+    if (step.add_prefix_space && (i == 0 || span.begin == 0) && blank.leading == 1) blank.leading = 0;
     for (; blank.leading > 0 && span.begin < span.end; --blank.leading) do
         ++span.begin;
       while (inside_character(text, span.begin));

@@ -13,7 +13,7 @@ namespace graft {
 /// Takes the white space at both ends of a token out of its offsets. Source: tokenizers,
 /// pre_tokenizers/byte_level.rs.
 struct TrimOffsets {
-  bool add_prefix_space = false;  ///< the first token keeps a leading space: it was put in, not written
+  bool add_prefix_space = false;  ///< the first token keeps a single leading space: it may have been put in
 };
 
 /// Tokens put before and after the text; their offsets are empty, at 0.
