@@ -100,7 +100,7 @@ class FolderLock {
 
 /// Creates the folder and its parents; nothing if it exists. Error kResource where it cannot.
 void make_folder(const Path& path);
-/// Copies a file whole (OutputFile).
+/// Copies a file whole (OutputFile). Call it and remove_all as graft::…, std::filesystem has the same names.
 void copy_file(const Path& from, const Path& to);
 /// Removes a file or a folder with all it holds; nothing if absent.
 void remove_all(const Path& path);
