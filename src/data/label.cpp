@@ -9,6 +9,12 @@
 namespace graft {
 namespace {
 
+/// The bytes a token stands for. Tokenizers that trim offsets give a token of spaces alone an empty span: it
+/// then stands for what lies between its neighbours. A token that stands for no text (BOS) stays empty.
+ByteSpan bytes_of(const ByteSpan& token, std::size_t previous_end) {
+  return token.begin < token.end ? token : ByteSpan{std::min(previous_end, token.begin), token.end};
+}
+
 bool inside(const ByteSpan& token, const ByteSpan& span) {
   return token.begin < token.end && token.begin >= span.begin && token.end <= span.end;
 }
@@ -16,9 +22,12 @@ bool inside(const ByteSpan& token, const ByteSpan& span) {
 /// Labels of the tokens that lie inside a span. Spans are in order and do not overlap.
 std::vector<std::int32_t> labels_inside(const Encoding& encoding, const std::vector<ByteSpan>& spans) {
   std::vector<std::int32_t> labels(encoding.ids.size(), kIgnoreLabel);
+  std::size_t previous_end = 0;
   for (std::size_t i = 0, span = 0; i < labels.size(); ++i) {
-    while (span < spans.size() && spans[span].end <= encoding.offsets[i].begin) ++span;
-    if (span < spans.size() && inside(encoding.offsets[i], spans[span])) labels[i] = encoding.ids[i];
+    const ByteSpan token = bytes_of(encoding.offsets[i], previous_end);
+    previous_end = std::max(previous_end, token.end);
+    while (span < spans.size() && spans[span].end <= token.begin) ++span;
+    if (span < spans.size() && inside(token, spans[span])) labels[i] = encoding.ids[i];
   }
   return labels;
 }
