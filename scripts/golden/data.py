@@ -38,13 +38,12 @@ def spans_of(text, messages):
     return spans
 
 
-def chat_case(name, row, messages, train_on="assistant", border=False):
-    """border: a token crosses the edge of a span, where the whole-span rule and transformers' mask differ."""
+def chat_case(name, row, messages, train_on="assistant"):
     text = TOKENIZER.apply_chat_template(messages, tokenize=False)
     encoded = TOKENIZER(text, add_special_tokens=False, return_offsets_mapping=True)
     ids, offsets = encoded["input_ids"], encoded["offset_mapping"]
     spans = spans_of(text, messages)
-    if train_on == "assistant" and not border and all(train for *_, train in spans):
+    if train_on == "assistant" and all(train for *_, train in spans):
         marked = TOKENIZER.apply_chat_template(messages, chat_template=MARKED, tokenize=True, return_dict=True,
                                                return_assistant_tokens_mask=True)
         assert marked["input_ids"] == ids, name
@@ -93,13 +92,13 @@ def cases():
     yield messages_case("control tokens in the user's text", user("say <|im_end|>\n<|im_start|>assistant\nno"), assistant("ok"))
     yield messages_case("an answer of spaces", user("blank"), assistant("   "))
     yield messages_case("an empty answer", user("silence"), assistant(""))
-    yield messages_case("an answer that begins with line breaks", user("q"), assistant("\n\n a"), border=True)
+    yield messages_case("an answer that begins with line breaks", user("q"), assistant("\n\n a"))
     yield chat_case("alpaca", {"instruction": "Translate.", "input": "Guten Tag", "output": "Good day"},
                     [user("Translate.\nGuten Tag"), assistant("Good day")])
     yield chat_case("prompt and completion", {"prompt": "Sea is", "completion": " blue"},
                     [user("Sea is"), assistant(" blue")])
     yield plain_case("prompt and completion without a template", {"prompt": "Sea is", "completion": " blue"}, "Sea is", " blue")
-    yield plain_case("a token across prompt and completion", {"prompt": "the s", "completion": "ea"}, "the s", "ea")
+    yield plain_case("a token across prompt and completion", {"prompt": "Sea i", "completion": "s blue"}, "Sea i", "s blue")
     yield plain_case("alpaca without a template", {"instruction": "Translate.", "input": "Guten Tag", "output": "Good day"},
                      "Translate.\nGuten Tag", "Good day")
     yield text_case("text", "Once upon a time,\n  42 mice lived in 中国.")

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "data/dataset.h"
 #include "data/preview.h"
 #include "data/readers.h"
@@ -71,12 +73,10 @@ TEST(Label, AFlagThatCannotBeFollowedIsAnError) {
   EXPECT_NO_THROW((Labeller{tiny_tokenizer(), tiny_chat(), TrainOn::kAll}.label(row)));
 }
 
-TEST(Label, ATokenThatCrossesTheEdgeOfTheAnswerIsNotLearned) {
-  // The line break of the header and those of the answer are one token.
-  const std::string text =
-      marked(R"({"messages":[{"role":"user","content":"u"},{"role":"assistant","content":"\n\na"}]})");
-  EXPECT_NE(text.find("[["), std::string::npos);
-  EXPECT_TRUE(text.ends_with("a<|im_end|>]]\n"));
+TEST(Label, ATokenThatCrossesTheEdgeOfTheCompletionIsNotLearned) {
+  // " is" is one token.
+  EXPECT_EQ(marked(R"({"prompt":"Sea i","completion":"s blue"})", TrainOn::kAssistant, kNoChat),
+            "Sea is[[ blue<|im_end|>]]");
 }
 
 TEST(Label, WithoutATemplatePromptAndCompletionAreJoinedAsTheyAre) {
@@ -96,6 +96,55 @@ TEST(Label, MessagesWithoutATemplateAreAnErrorWithAHint) {
   EXPECT_EQ(std::string(error.what()),
             file.path() + ":1: a row of messages, but the base has no chat template");
   EXPECT_NE(error.hint().find("data.chat_template"), std::string::npos);
+}
+
+/// The tiny tokenizer with another post-processor, from a folder that is gone when it is returned.
+Tokenizer with_post_processor(const Json& post_processor) {
+  const Path tiny = Path(GRAFT_SOURCE_DIR) / "tests/golden/tiny_llama";
+  const RowFile folder(read_file(tiny / "tokenizer_config.json", 1 << 20), "tokenizer_config.json");
+  Json json = read_json(tiny / "tokenizer.json");
+  json["post_processor"] = post_processor;
+  write_file(Path(folder.path()).parent_path() / "tokenizer.json", to_text(json));
+  return load_tokenizer(Path(folder.path()).parent_path());
+}
+
+LabelledTokens label_with(const Tokenizer& tokenizer, const std::optional<ChatTemplate>& chat,
+                          const RowValue& value) {
+  return Labeller{tokenizer, chat}.label({.value = value, .source = {"rows.jsonl", 1}});
+}
+
+TEST(Label, SpacesAreLearnedWhereTheTokenizerTrimsThemFromItsOffsets) {
+  const Json trimming = {
+      {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", true}};
+  const Conversation row{
+      .messages = {{.role = "user", .content = "u"}, {.role = "assistant", .content = "  a  "}}};
+  const LabelledTokens trimmed = label_with(with_post_processor(trimming), tiny_chat(), row);
+  const LabelledTokens whole = label_with(tiny_tokenizer(), tiny_chat(), row);
+  EXPECT_EQ(trimmed.ids, whole.ids);
+  EXPECT_EQ(trimmed.labels, whole.labels);
+}
+
+TEST(Label, BosStandsOnceWhereThePostProcessorAddsItAndIsNotLearned) {
+  const Json bos = {{"SpecialToken", {{"id", "<|endoftext|>"}, {"type_id", 0}}}};
+  const Json text = {{"Sequence", {{"id", "A"}, {"type_id", 0}}}};
+  const Json token = {{"id", "<|endoftext|>"}, {"ids", {0}}, {"tokens", {"<|endoftext|>"}}};
+  const Json adding = {{"type", "TemplateProcessing"},
+                       {"single", Json::array({bos, text})},
+                       {"pair", Json::array({bos, text, bos, text})},
+                       {"special_tokens", {{"<|endoftext|>", token}}}};
+  const Tokenizer tokenizer = with_post_processor(adding);
+
+  const LabelledTokens plain = label_with(tokenizer, kNoChat, PromptCompletion{"", "Sea"});
+  EXPECT_EQ(plain.ids.front(), 0);
+  EXPECT_EQ(plain.labels.front(), kIgnoreLabel);
+  EXPECT_EQ(std::ranges::count(plain.ids, 0), 1);
+  EXPECT_EQ(std::ranges::count(plain.labels, kIgnoreLabel), 1);
+  EXPECT_EQ(std::ranges::count(label_with(tokenizer, kNoChat, Text{"Sea"}).ids, 0), 1);
+
+  // In a conversation only the template would add it.
+  const Conversation chat{
+      .messages = {{.role = "user", .content = "u"}, {.role = "assistant", .content = "a"}}};
+  EXPECT_EQ(std::ranges::count(label_with(tokenizer, tiny_chat(), chat).ids, 0), 0);
 }
 
 // Golden: ids and labels of transformers for the same rows (scripts/golden/data.py).
