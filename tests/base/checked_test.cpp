@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "base/temporary_folder.h"
+#include "expect_error.h"
 
 namespace graft {
 namespace {

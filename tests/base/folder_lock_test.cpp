@@ -3,7 +3,8 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/temporary_folder.h"
+#include "expect_error.h"
+#include "temporary_folder.h"
 
 namespace graft {
 namespace {

@@ -1,7 +1,9 @@
 #include <gtest/gtest.h>
 
 #include "base/json.h"
-#include "base/temporary_folder.h"
+
+#include "expect_error.h"
+#include "temporary_folder.h"
 
 namespace graft {
 namespace {

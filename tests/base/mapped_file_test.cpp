@@ -2,7 +2,8 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
-#include "base/temporary_folder.h"
+#include "expect_error.h"
+#include "temporary_folder.h"
 
 namespace graft {
 namespace {

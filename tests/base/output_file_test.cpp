@@ -4,7 +4,8 @@
 #include <cerrno>
 
 #include "base/file.h"
-#include "base/temporary_folder.h"
+#include "expect_error.h"
+#include "temporary_folder.h"
 
 namespace graft {
 namespace {

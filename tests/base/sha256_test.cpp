@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "base/temporary_folder.h"
+#include "temporary_folder.h"
 
 namespace graft {
 namespace {

@@ -4,8 +4,9 @@
 
 #include <ostream>
 
-#include "base/temporary_folder.h"
+#include "expect_error.h"
 #include "store/file_builder.h"
+#include "temporary_folder.h"
 
 namespace graft {
 namespace {

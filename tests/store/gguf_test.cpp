@@ -5,8 +5,9 @@
 #include <cmath>
 #include <numeric>
 
-#include "base/temporary_folder.h"
+#include "expect_error.h"
 #include "store/file_builder.h"
+#include "temporary_folder.h"
 
 namespace graft {
 namespace {

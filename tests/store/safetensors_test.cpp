@@ -2,8 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include "base/temporary_folder.h"
+#include "expect_error.h"
 #include "store/file_builder.h"
+#include "temporary_folder.h"
 
 namespace graft {
 namespace {
