@@ -70,21 +70,8 @@ void check_together(const Recipe& recipe, const YamlNode& tree) {
   }
 }
 
-/// A bare word that every YAML reader takes as this text; quoted otherwise.
 std::string scalar_text(const Json& value) {
-  if (!value.is_string()) return to_text(value);
-  const std::string& text = value.get_ref<const std::string&>();
-  const auto letter = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '/' || c == '_';
-  };
-  const auto inside = [&](char c) {
-    return letter(c) || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '+';
-  };
-  const bool bare = !text.empty() && letter(text.front()) && std::all_of(text.begin(), text.end(), inside);
-  if (bare && !reads_as_other_type(text)) return text;
-  std::string quoted;
-  for (const char c : to_text(value)) quoted += c == 0x7F ? std::string("\\u007f") : std::string(1, c);
-  return quoted;
+  return value.is_string() ? yaml_scalar(value.get_ref<const std::string&>()) : to_text(value);
 }
 
 /// `[a, b]`, `{a: 1, b: 2}`, or a scalar, on one line.

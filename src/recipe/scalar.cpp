@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/text.h"
 
 namespace graft {
@@ -157,6 +158,23 @@ bool reads_as_other_type(std::string_view word) {
   return digit_first && lower.find_first_not_of("0123456789abcdefox_:.+-") == lower.npos &&
          (lower.starts_with("0x") || lower.starts_with("0o") ||
           lower.find_first_of("abcdefox-") == lower.npos);
+}
+
+std::string yaml_scalar(const std::string& text) {
+  const auto letter = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '/' || c == '_';
+  };
+  const auto inside = [&](char c) {
+    return letter(c) || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '+';
+  };
+  const bool path = text.starts_with("../") || text.starts_with("./");
+  const bool bare =
+      !text.empty() && (letter(text.front()) || path) && std::all_of(text.begin(), text.end(), inside);
+  if (bare && !reads_as_other_type(text)) return text;
+  std::string quoted;
+  // recipes hold no raw control character, and JSON leaves this one as it is
+  for (const char c : to_text(Json(text))) quoted += c == 0x7F ? std::string("\\u007f") : std::string(1, c);
+  return quoted;
 }
 
 bool Range::contains(double value) const {

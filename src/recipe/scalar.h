@@ -26,6 +26,10 @@ std::optional<std::int64_t> parse_integer(std::string_view word);
 /// 010, .inf.
 bool reads_as_other_type(std::string_view word);
 
+/// A text as YAML writes it: a bare word where every YAML reader takes it for this text, else in double
+/// quotes.
+std::string yaml_scalar(const std::string& text);
+
 /// The values that a number may have.
 struct Range {
   double low = -std::numeric_limits<double>::infinity(), high = std::numeric_limits<double>::infinity();
