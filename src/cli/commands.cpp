@@ -59,6 +59,19 @@ std::optional<Match> find_command(const std::vector<std::string>& arguments) {
 
 const std::vector<Command>& commands() {
   static const std::vector<Command> table = {
+      {"train", "train the adapter that a recipe describes", run_train},
+      {"validate", "check a recipe, its data and its base without training", run_validate},
+      {"show", "the resolved recipe, every key written", run_show},
+      {"data preview", "the exact tokens that would be trained, and which are learned", run_data_preview},
+      {"data stats", "counts and lengths of the rows, what is dropped and why", run_data_stats},
+      {"tokenize", "ids, tokens and byte offsets of a text or a conversation", run_tokenize},
+      {"generate", "one answer, streamed", run_generate},
+      {"chat", "answers in a loop", run_chat},
+      {"convert", "a GGUF base as a Hugging Face folder", run_convert},
+      {"ls", "the recipes that come with graft", run_ls},
+      {"cp", "copy a recipe, its paths rewritten", run_cp},
+      {"schema", "JSON Schema of a recipe, for editors", run_schema},
+      {"doctor", "what this machine offers; whether bases and adapters open", run_doctor},
       {"version", "versions of graft and of what it is built on", run_version},
   };
   return table;

@@ -26,6 +26,19 @@ const std::vector<Command>& commands();
 /// Errors: kUsage for no verb or an unknown one (with a did-you-mean); whatever the verb throws.
 ExitCode run_command_line(const std::vector<std::string>& arguments);
 
+CommandFunction run_chat;
+CommandFunction run_convert;
+CommandFunction run_cp;
+CommandFunction run_data_preview;
+CommandFunction run_data_stats;
+CommandFunction run_doctor;
+CommandFunction run_generate;
+CommandFunction run_ls;
+CommandFunction run_schema;
+CommandFunction run_show;
+CommandFunction run_tokenize;
+CommandFunction run_train;
+CommandFunction run_validate;
 CommandFunction run_version;
 
 }  // namespace graft

@@ -1,0 +1,69 @@
+#include "data/preview.h"
+
+#include <optional>
+
+#include "base/console.h"
+#include "base/error.h"
+#include "base/text.h"
+#include "cli/arguments.h"
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "data/dataset.h"
+#include "recipe/recipe.h"
+
+namespace graft {
+namespace {
+
+/// Rows shown to a reader who did not say how many.
+constexpr std::int64_t kShownRows = 5;
+
+void print_example(const Example& example, const Tokenizer& tokenizer, PreviewMarks marks) {
+  print("--- " + example.source.text() + ": " + format_count(std::ssize(example.tokens)) + " tokens, " +
+        format_count(example.target_count()) + " learned\n");
+  print(preview_text(example, tokenizer, marks) + "\n");
+}
+
+}  // namespace
+
+ExitCode run_data_preview(const std::vector<std::string>& words) {
+  std::string path;
+  std::vector<std::string> overrides;
+  std::int64_t rows = -1;
+  bool json = false, held_out = false;
+  Arguments parser({.verb = "data preview",
+                    .synopsis = "RECIPE [key=value…] [--rows N] [--eval] [--json]",
+                    .about = "Shows the exact tokens that would be trained, what is learned in green (in [[ "
+                             "]] where stdout is no "
+                             "terminal). --json prints every example on a line, labels as Hugging Face "
+                             "writes them (not shifted).",
+                    .example = "graft data preview recipes/cooking.yaml --rows 3"});
+  parser.option("rows", "N", rows, "examples shown; 0: all (without it: 5, all with --json)");
+  parser.flag("eval", held_out, "the held-out rows instead of the training rows");
+  parser.flag("json", json, "one JSON document per example");
+  parser.operand("RECIPE", path);
+  parser.operands("key=value", overrides);
+  if (!parser.parse(words)) return ExitCode::kDone;
+
+  const Recipe recipe = load_recipe(path, overrides);
+  const Tokenizer tokenizer = load_tokenizer(recipe.model.path);
+  const std::optional<ChatTemplate> chat = choose_chat_template(recipe.data.chat_template, tokenizer);
+  const Dataset data = load_dataset(recipe.data, tokenizer, chat, recipe.seed);
+  const std::vector<Example>& examples = held_out ? data.eval : data.train;
+  if (rows < 0) rows = json ? 0 : kShownRows;
+  const std::size_t shown =
+      rows == 0 ? examples.size() : std::min(examples.size(), static_cast<std::size_t>(rows));
+  const PreviewMarks marks = stdout_is_terminal() ? PreviewMarks::kColour : PreviewMarks::kBrackets;
+  for (std::size_t i = 0; i < shown; ++i) {
+    if (json) {
+      print_json(preview_json(examples[i]));
+    } else {
+      print_example(examples[i], tokenizer, marks);
+    }
+  }
+  if (!json)
+    say(format_count(static_cast<std::int64_t>(shown)) + " of " + format_count(std::ssize(examples)) +
+        " examples");
+  return ExitCode::kDone;
+}
+
+}  // namespace graft

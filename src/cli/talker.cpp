@@ -1,0 +1,89 @@
+#include "cli/talker.h"
+
+#include <filesystem>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "peft/adapter_set.h"
+
+namespace graft {
+namespace {
+
+constexpr std::uint64_t kMaxTemplateBytes = std::uint64_t{1} << 20;
+
+ComputeDType compute_type(const std::string& word) {
+  if (word == "bf16") return ComputeDType::kBF16;
+  check(word == "fp32" || word == "f32", ExitCode::kUsage, "--dtype: unknown (got ", printable(word),
+        ", want bf16 | fp32)");
+  return ComputeDType::kF32;
+}
+
+/// The template that the adapter was trained with (it stands beside it), else the base's own.
+std::optional<ChatTemplate> template_for(const TalkArguments& arguments, const Tokenizer& tokenizer) {
+  const Path beside = arguments.adapter ? Path(*arguments.adapter) / "chat_template.jinja" : Path();
+  const bool trained_with_another = arguments.chat_template == "auto" && arguments.adapter &&
+                                    std::filesystem::exists(beside) &&
+                                    read_file(beside, kMaxTemplateBytes) != tokenizer.chat_template();
+  if (trained_with_another) return choose_chat_template("auto", load_tokenizer(*arguments.adapter));
+  return choose_chat_template(arguments.chat_template, tokenizer);
+}
+
+Decoder load(const TalkArguments& arguments) {
+  Decoder model = load_model({.path = arguments.model, .dtype = compute_type(arguments.dtype)});
+  if (arguments.adapter) load_adapter(model, *arguments.adapter, ZeroAdapter::kWarn);
+  return model;
+}
+
+}  // namespace
+
+void TalkArguments::declare(Arguments& parser) {
+  parser.option("model", "M", model, "Hugging Face folder or .gguf file", Need::kRequired);
+  parser.option("adapter", "A", adapter, "adapter folder");
+  parser.option("system", "S", system, "what the system turn says");
+  parser.option("chat-template", "NAME", chat_template,
+                "auto (the adapter's, else the model's own) or chatml");
+  parser.option("max-new-tokens", "N", sampling.max_new_tokens, "longest answer (256)");
+  parser.option("temperature", "T", sampling.temperature, "0: always the likeliest token (0.2)");
+  parser.option("top-k", "K", sampling.top_k, "choose among the K likeliest; 0: all (0)");
+  parser.option("top-p", "P", sampling.top_p, "choose among the likeliest that together reach P (0.9)");
+  parser.option("repetition-penalty", "R", sampling.repetition_penalty, "above 1: less repetition (1.1)");
+  parser.option("seed", "S", sampling.seed, "of the draws (42)");
+  parser.option("dtype", "bf16|fp32", dtype, "compute type (bf16)");
+  parser.flag("json", json, "one JSON document per answer instead of streamed text");
+}
+
+Talker::Talker(const TalkArguments& arguments)
+    : sampling_(arguments.sampling),
+      tokenizer_(load_tokenizer(arguments.model)),
+      chat_(template_for(arguments, tokenizer_)),
+      model_(load(arguments)),
+      generator_(model_) {}
+
+Answer Talker::answer(const std::vector<Message>& messages,
+                      const std::function<bool(std::string_view)>& on_text) {
+  check(chat_.has_value(), ExitCode::kUsage, "the base has no chat template",
+        Hint{"name one (--chat-template chatml), or use generate --raw"});
+  return write_answer(generator_, tokenizer_, chat_prompt(tokenizer_, *chat_, messages), sampling_,
+                      stop_tokens(model_.config, tokenizer_, chat_), on_text);
+}
+
+Answer Talker::go_on(const std::string& text, const std::function<bool(std::string_view)>& on_text) {
+  return write_answer(generator_, tokenizer_, tokenizer_.encode(text, SpecialTokens::kAdd).ids, sampling_,
+                      stop_tokens(model_.config, tokenizer_, std::nullopt), on_text);
+}
+
+std::string stop_name(StopReason reason) {
+  switch (reason) {
+    case StopReason::kStopToken:
+      return "stop_token";
+    case StopReason::kLength:
+      return "length";
+    case StopReason::kContext:
+      return "context";
+    case StopReason::kCaller:
+      return "interrupted";
+  }
+  return "";
+}
+
+}  // namespace graft

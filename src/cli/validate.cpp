@@ -1,0 +1,96 @@
+#include <optional>
+
+#include "base/text.h"
+#include "cli/arguments.h"
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "data/dataset.h"
+#include "peft/adapter_set.h"
+#include "recipe/recipe.h"
+#include "train/run_folder.h"
+
+namespace graft {
+namespace {
+
+/// What was found to be in order.
+struct Findings {
+  std::string recipe, base, output_dir;
+  std::int64_t layers, modules, parameters, examples, held_out, target_tokens, dropped;
+  bool holds_run;
+};
+
+Json to_json(const Findings& found) {
+  return {{"recipe", found.recipe},
+          {"valid", true},
+          {"base", {{"path", found.base}, {"layers", found.layers}}},
+          {"adapter", {{"modules", found.modules}, {"parameters", found.parameters}}},
+          {"data",
+           {{"examples", found.examples},
+            {"held_out", found.held_out},
+            {"target_tokens", found.target_tokens},
+            {"dropped", found.dropped}}},
+          {"output_dir", {{"path", found.output_dir}, {"holds_run", found.holds_run}}}};
+}
+
+void print_lines(const Findings& found) {
+  print("base     " + found.base + ": " + std::to_string(found.layers) + " layers\n");
+  print("data     " + format_count(found.examples) + " examples, " + format_count(found.target_tokens) +
+        " learned tokens, " + format_count(found.held_out) + " held out, " + format_count(found.dropped) +
+        " rows dropped\n");
+  print("adapter  " + format_count(found.modules) + " modules, " + format_count(found.parameters) +
+        " parameters\n");
+  if (found.holds_run)
+    print("output   " + found.output_dir + " holds a run: train needs --resume or --overwrite\n");
+  print(found.recipe + ": valid\n");
+}
+
+}  // namespace
+
+ExitCode run_validate(const std::vector<std::string>& words) {
+  std::string path;
+  std::vector<std::string> overrides;
+  bool json = false;
+  Arguments parser(
+      {.verb = "validate",
+       .synopsis = "RECIPE [key=value…] [--json]",
+       .about =
+           "Checks everything that can be checked without training: the recipe, every row of its data, the "
+           "base's files, that its target modules exist.",
+       .example = "graft validate recipes/cooking.yaml"});
+  parser.flag("json", json, "one JSON document instead of lines");
+  parser.operand("RECIPE", path);
+  parser.operands("key=value", overrides);
+  if (!parser.parse(words)) return ExitCode::kDone;
+
+  const Recipe recipe = load_recipe(path, overrides);
+  const bool resumes = holds_run(recipe.output_dir);
+  check_output_folder(recipe.output_dir, resumes ? ExistingRun::kResume : ExistingRun::kRefuse);
+  const Tokenizer tokenizer = load_tokenizer(recipe.model.path);
+  const std::optional<ChatTemplate> chat = choose_chat_template(recipe.data.chat_template, tokenizer);
+  const Dataset data = load_dataset(recipe.data, tokenizer, chat, recipe.seed);
+  Decoder model = load_model(recipe.model);
+  check_token_ids(data.train, model.config.vocab_size);
+  check_token_ids(data.eval, model.config.vocab_size);
+  const AdapterSet adapters = attach_adapters(model, recipe.lora, recipe.seed);
+
+  const DataReport& rows = data.train_report;
+  const Findings found{.recipe = path,
+                       .base = recipe.model.path,
+                       .output_dir = recipe.output_dir,
+                       .layers = model.config.num_hidden_layers,
+                       .modules = std::ssize(adapters.modules),
+                       .parameters = adapters.parameter_count(),
+                       .examples = std::ssize(data.train),
+                       .held_out = std::ssize(data.eval),
+                       .target_tokens = rows.target_tokens,
+                       .dropped = rows.dropped_long + rows.dropped_without_target,
+                       .holds_run = resumes};
+  if (json) {
+    print_json(to_json(found));
+  } else {
+    print_lines(found);
+  }
+  return ExitCode::kDone;
+}
+
+}  // namespace graft
