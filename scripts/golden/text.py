@@ -270,6 +270,8 @@ def main():
     smollm2 = Tokenizer.from_file(os.path.join(folder, "tokenizer.json"))
     assert "Digits" in smollm2.to_str()[:20000], "the pre-tokenizer of SmolLM2 (Digits first) is missing"
     write(out, "smollm2.json", {"special": False, "cases": cases(smollm2), "long": long_cases(smollm2)})
+    tiny = Tokenizer.from_file(os.path.join(out, "..", "tiny_llama", "tokenizer.json"))
+    write(out, "tiny_llama.json", {"special": False, "cases": cases(tiny), "long": []})
     make_variants(out, make_styles(out))
     make_chat(out, folder)
     make_sentencepiece(out)

@@ -156,16 +156,19 @@ Bpe::Bpe(const Vocabulary& vocabulary, const std::vector<Merge>& merges, const B
     const char c = static_cast<char>(byte);
     byte_ids_[byte] = vocabulary.find(spelling_of_bytes({&c, 1})).value_or(kNone);
   }
+  std::string whole;
   std::int32_t rank = 0;
   for (const auto& [left, right] : merges) {
-    const auto id = [&](const std::string& spelling) {
+    const auto id = [&, left = left, right = right](std::string_view spelling) {
       const auto found = vocabulary.find(spelling);
-      check(found.has_value(), where, "/", rank, ": the merge of `", printable(left), "` and `",
-            printable(right), "` needs the token `", printable(spelling), "`, which the vocabulary lacks");
+      if (!found) {
+        fail(where, "/", rank, ": the merge of `", printable(left), "` and `", printable(right),
+             "` needs the token `", printable(spelling), "`, which the vocabulary lacks");
+      }
       return *found;
     };
-    const std::string l(left), r(right);
-    merges_->put(id(l), id(r), rank, id(l + r));
+    whole.assign(left).append(right);
+    merges_->put(id(left), id(right), rank, id(whole));
     ++rank;
   }
   if (!options.ignore_merges) return;

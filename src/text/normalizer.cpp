@@ -43,6 +43,9 @@ void decompose(std::uint32_t c, std::vector<Traced>& out) {
 // The primary composite of two characters, or 0.
 std::uint32_t compose(std::uint32_t a, std::uint32_t b) {
   if (b < 0x300) return 0;  // nothing below the combining marks composes with what stands before it
+  // The place before the first trailing consonant of Hangul: not one itself, though utf8proc takes it for
+  // one.
+  if (b == 0x11A7) return 0;
   std::array<utf8proc_int32_t, 2> pair = {static_cast<utf8proc_int32_t>(a), static_cast<utf8proc_int32_t>(b)};
   const auto options = static_cast<utf8proc_option_t>(UTF8PROC_COMPOSE | UTF8PROC_STABLE);
   const auto count = utf8proc_normalize_utf32(pair.data(), 2, options);

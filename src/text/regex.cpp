@@ -88,8 +88,10 @@ void Regex::find_all(std::string_view text, Scratch& scratch, std::vector<ByteSp
   while (start <= text.size()) {
     const int result = code_->match(text, start, *scratch.state_);
     if (result == PCRE2_ERROR_NOMATCH) return;
-    check(result >= 0, "the pre-tokenizer's regular expression `", printable(code_->pattern),
-          "` gives up at byte ", start, " of a text of ", text.size(), " bytes (", message_of(result), ")");
+    if (result < 0) {
+      fail("the pre-tokenizer's regular expression `", printable(code_->pattern), "` gives up at byte ",
+           start, " of a text of ", text.size(), " bytes (", message_of(result), ")");
+    }
     const PCRE2_SIZE* ends = pcre2_get_ovector_pointer(scratch.state_->data);
     const ByteSpan match{ends[0], ends[1]};
     // An empty match right after the last match is no match: go one character on.

@@ -67,9 +67,9 @@ void read_tokens(const GgufFile& file, Tokenizer::Pipeline& pipeline) {
   const auto& types = file.integers("tokenizer.ggml.token_type");
   check(types.size() == tokens.size(), file.path().string(), ": tokenizer.ggml.token_type: got ",
         types.size(), " entries, want ", tokens.size(), " as tokenizer.ggml.tokens has");
+  pipeline.vocabulary.reserve(tokens.size());
   for (std::size_t id = 0; id < tokens.size(); ++id) {
-    const auto invalid = find_invalid_utf8(tokens[id]);
-    check(!invalid, where, ": token ", id, " is not valid UTF-8");
+    check(!find_invalid_utf8(tokens[id]), where, ": token ", id, " is not valid UTF-8");
     pipeline.vocabulary.add(tokens[id], static_cast<std::int64_t>(id), kind_of(types[id]), where);
   }
   for (std::size_t id = 0; id < tokens.size(); ++id) {
@@ -85,8 +85,8 @@ std::unique_ptr<Bpe> read_bpe(const GgufFile& file, const PreKind& kind, const V
   std::vector<Bpe::Merge> merges;
   for (const std::string& merge : file.strings("tokenizer.ggml.merges")) {
     const std::size_t space = merge.find(' ', 1);  // a token may be a space only where it is not spelled "Ġ"
-    check(space != std::string::npos && space + 1 < merge.size(), where, "/", merges.size(), ": got `",
-          printable(merge), "`, want two tokens with a space between");
+    if (space == std::string::npos || space + 1 == merge.size())
+      fail(where, "/", merges.size(), ": got `", printable(merge), "`, want two tokens with a space between");
     merges.emplace_back(std::string_view(merge).substr(0, space), std::string_view(merge).substr(space + 1));
   }
   BpeOptions options;

@@ -56,6 +56,7 @@ void check_model_kind(const JsonView& model) {
 void read_vocabulary(const JsonView& view, Vocabulary& vocabulary) {
   check(view.is_object(), view.where(), ": want an object of tokens and ids");
   const std::string where = view.where();
+  vocabulary.reserve(view.size());
   for (const auto& [spelling, id] : view.json().get_ref<const Json::object_t&>()) {
     if (!id.is_number_integer()) view.at(spelling).as_int();
     vocabulary.add(
@@ -71,12 +72,12 @@ Bpe::Merge read_merge(const JsonView& merges, std::size_t index, const Json& mer
     const std::size_t space = text->find(' ');
     const bool two =
         space != std::string::npos && space == text->rfind(' ') && space > 0 && space + 1 < text->size();
-    check(two, merges.where(), "/", index, ": got `", printable(*text),
-          "`, want two tokens with one space between");
+    if (!two)
+      fail(merges.where(), "/", index, ": got `", printable(*text), "`, want two tokens with one space between");
     return {std::string_view(*text).substr(0, space), std::string_view(*text).substr(space + 1)};
   }
-  check(merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string(), merges.where(),
-        "/", index, ": want two tokens");
+  const bool two = merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string();
+  if (!two) fail(merges.where(), "/", index, ": want two tokens");
   return {merge[0].get_ref<const std::string&>(), merge[1].get_ref<const std::string&>()};
 }
 

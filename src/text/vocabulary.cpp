@@ -7,17 +7,25 @@
 namespace graft {
 
 void Vocabulary::add(std::string_view spelling, std::int64_t id, TokenKind kind, std::string_view where) {
-  check(id >= 0 && id <= kMaxTokenId, where, ": token `", printable(spelling), "` has id ", id,
-        ", want 0 to ", kMaxTokenId);
+  // check() would build its message for each of the tokens.
+  if (id < 0 || id > kMaxTokenId)
+    fail(where, ": token `", printable(spelling), "` has id ", id, ", want 0 to ", kMaxTokenId);
   const auto index = static_cast<std::size_t>(id);
   if (index >= tokens_.size()) tokens_.resize(index + 1);
   Token& token = tokens_[index];
-  check(token.kind == TokenKind::kNone, where, ": tokens `", printable(token.spelling), "` and `",
-        printable(spelling), "` have the same id ", id);
+  if (token.kind != TokenKind::kNone) {
+    fail(where, ": tokens `", printable(token.spelling), "` and `", printable(spelling),
+         "` have the same id ", id);
+  }
   const auto [entry, is_new] = ids_.emplace(spelling, static_cast<std::int32_t>(id));
-  check(is_new, where, ": token `", printable(spelling), "` stands twice, as id ", entry->second,
-        " and as id ", id);
+  if (!is_new)
+    fail(where, ": token `", printable(spelling), "` stands twice, as id ", entry->second, " and as id ", id);
   token = {std::string(spelling), kind};
+}
+
+void Vocabulary::reserve(std::size_t count) {
+  tokens_.reserve(count);
+  ids_.reserve(count);
 }
 
 std::optional<std::int32_t> Vocabulary::find(std::string_view spelling) const {

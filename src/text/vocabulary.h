@@ -24,6 +24,8 @@ enum class TokenKind : std::uint8_t {
 /// Ids and their spellings, each id and each spelling once.
 class Vocabulary {
  public:
+  /// Makes room for so many tokens.
+  void reserve(std::size_t count);
   /// Adds a token. Errors, started by `where`: id outside [0, kMaxTokenId], id or spelling already taken,
   /// empty spelling of an added token.
   void add(std::string_view spelling, std::int64_t id, TokenKind kind, std::string_view where);

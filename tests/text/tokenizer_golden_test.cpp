@@ -55,6 +55,10 @@ TEST(TokenizerGolden, SmolLm2FromGgufEqualsTokenizers) {
   expect_file_equal(load_tokenizer(smollm2_gguf()), "smollm2.json");
 }
 
+TEST(TokenizerGolden, TinyLlamaEqualsTokenizers) {
+  expect_file_equal(load_tokenizer(golden("../tiny_llama")), "tiny_llama.json");
+}
+
 // One small tokenizer with single parts exchanged.
 TEST(TokenizerGolden, EachPartEqualsTokenizers) {
   const Json base = read_json(golden("gpt2/tokenizer.json"));
