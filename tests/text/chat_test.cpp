@@ -24,7 +24,8 @@ Tokenizer tokenizer_with(std::optional<std::string> chat_template) {
 std::vector<Message> messages_of(const Json& conversation) {
   std::vector<Message> messages;
   for (const Json& message : conversation) {
-    messages.push_back({message["role"].get<std::string>(), message["content"].get<std::string>(), true, message});
+    messages.push_back(
+        {message["role"].get<std::string>(), message["content"].get<std::string>(), true, message});
   }
   return messages;
 }
@@ -53,7 +54,8 @@ TEST(Chat, EveryWayToWriteChatMlRendersAsTransformersDoes) {
     EXPECT_EQ(chat->source(), entry["template"].get<std::string>());
     EXPECT_EQ(chat->name(), "chatml (of the model)");
     for (const Json& rendered : entry["rendered"]) {
-      const auto messages = messages_of(golden_chat()["conversations"][rendered["conversation"].get<std::size_t>()]);
+      const auto messages =
+          messages_of(golden_chat()["conversations"][rendered["conversation"].get<std::size_t>()]);
       RenderOptions options;
       options.add_generation_prompt = rendered["prompt"].get<bool>();
       EXPECT_EQ(chat->render(messages, options).text, rendered["text"].get<std::string>());
@@ -62,7 +64,8 @@ TEST(Chat, EveryWayToWriteChatMlRendersAsTransformersDoes) {
 }
 
 TEST(Chat, TheModelsOwnTemplateGivesTheIdsOfTransformers) {
-  if (!std::filesystem::exists(smollm2_gguf())) GTEST_SKIP() << "no " << smollm2_gguf() << ": run scripts/fetch_base.sh";
+  if (!std::filesystem::exists(smollm2_gguf()))
+    GTEST_SKIP() << "no " << smollm2_gguf() << ": run scripts/fetch_base.sh";
   const Tokenizer tokenizer = load_tokenizer(smollm2_gguf());
   const auto chat = choose_chat_template("auto", tokenizer);
   ASSERT_TRUE(chat.has_value());
@@ -70,7 +73,8 @@ TEST(Chat, TheModelsOwnTemplateGivesTheIdsOfTransformers) {
   for (const Json& entry : golden_chat()["templates"]) {
     for (const Json& rendered : entry["rendered"]) {
       if (!rendered.contains("ids")) continue;
-      const auto messages = messages_of(golden_chat()["conversations"][rendered["conversation"].get<std::size_t>()]);
+      const auto messages =
+          messages_of(golden_chat()["conversations"][rendered["conversation"].get<std::size_t>()]);
       RenderOptions options;
       options.add_generation_prompt = rendered["prompt"].get<bool>();
       const Encoding encoding = tokenizer.encode(chat->render(messages, options).text, SpecialTokens::kNone);
@@ -94,7 +98,8 @@ TEST(Chat, SpansHoldContentAndEndOfTurnOnly) {
       EXPECT_EQ(span.message, i);
       EXPECT_EQ(rendered.text.substr(span.bytes.begin, span.bytes.end - span.bytes.begin),
                 messages[i].content + "<|im_end|>");
-      EXPECT_TRUE(std::string_view(rendered.text).substr(0, span.bytes.begin).ends_with("<|im_start|>assistant\n"));
+      EXPECT_TRUE(
+          std::string_view(rendered.text).substr(0, span.bytes.begin).ends_with("<|im_start|>assistant\n"));
       EXPECT_EQ(rendered.text[span.bytes.end], '\n');
     }
     EXPECT_EQ(next, rendered.assistant.size());
@@ -108,7 +113,8 @@ TEST(Chat, OnlyTheModelsOwnTemplateHasADefaultSystemPrompt) {
   EXPECT_TRUE(choose_chat_template("auto", tokenizer)
                   ->render(messages)
                   .text.starts_with("<|im_start|>system\nYou are a helpful AI assistant named SmolLM"));
-  EXPECT_EQ(choose_chat_template("chatml", tokenizer)->render(messages).text, "<|im_start|>user\nHi<|im_end|>\n");
+  EXPECT_EQ(choose_chat_template("chatml", tokenizer)->render(messages).text,
+            "<|im_start|>user\nHi<|im_end|>\n");
 }
 
 TEST(Chat, OurOwnSourceIsRecognisedAsWhatItIs) {
@@ -142,7 +148,9 @@ TEST(Chat, TemplatesThatWriteAnythingElseAreRefused) {
   };
   for (const std::string& source : others) {
     std::string message;
-    EXPECT_EQ(code_of([&] { choose_chat_template("auto", tokenizer_with(source)); }, &message), ExitCode::kUsage) << source;
+    EXPECT_EQ(code_of([&] { choose_chat_template("auto", tokenizer_with(source)); }, &message),
+              ExitCode::kUsage)
+        << source;
     EXPECT_NE(message.find("chatml"), std::string::npos);
   }
 }
@@ -150,7 +158,8 @@ TEST(Chat, TemplatesThatWriteAnythingElseAreRefused) {
 TEST(Chat, UnknownNamesAreUsageErrorsThatListTheKnownOnes) {
   for (const char* name : {"llama3", "ChatML", "mine.jinja", ""}) {
     std::string message;
-    EXPECT_EQ(code_of([&] { choose_chat_template(name, tokenizer_with(std::nullopt)); }, &message), ExitCode::kUsage);
+    EXPECT_EQ(code_of([&] { choose_chat_template(name, tokenizer_with(std::nullopt)); }, &message),
+              ExitCode::kUsage);
     EXPECT_NE(message.find("known: auto, chatml"), std::string::npos) << message;
   }
 }
@@ -162,10 +171,13 @@ TEST(Chat, BadMessagesAreErrorsThatNameTheMessage) {
   EXPECT_EQ(code_of([&] { chat->render(typo); }, &message), ExitCode::kBadInput);
   EXPECT_NE(message.find("message 2: unknown role `asistant`"), std::string::npos) << message;
   EXPECT_NE(message.find("did you mean `assistant`"), std::string::npos) << message;
-  const std::vector<Message> listed = {
-      {.role = "user", .content = "", .train = true, .fields = Json{{"role", "user"}, {"content", Json::array()}}}};
+  const std::vector<Message> listed = {{.role = "user",
+                                        .content = "",
+                                        .train = true,
+                                        .fields = Json{{"role", "user"}, {"content", Json::array()}}}};
   EXPECT_EQ(code_of([&] { chat->render(listed); }, &message), ExitCode::kBadInput);
-  EXPECT_NE(message.find("message 1 (user): content: got array, want a string"), std::string::npos) << message;
+  EXPECT_NE(message.find("message 1 (user): content: got array, want a string"), std::string::npos)
+      << message;
   EXPECT_EQ(code_of([&] { chat->render({}); }), ExitCode::kBadInput);
 }
 
