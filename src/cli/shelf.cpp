@@ -10,11 +10,14 @@
 namespace graft {
 namespace {
 
-std::string first_comment(const Path& path) {
+/// The first sentence of the comment that the file starts with.
+std::string first_sentence(const Path& path) {
+  std::string comment;
   for (const std::string& line : split(read_file(path, kMaxRecipeBytes), '\n')) {
-    if (line.starts_with('#')) return std::string(trim(std::string_view(line).substr(1)));
+    if (!line.starts_with('#')) break;
+    comment += (comment.empty() ? "" : " ") + std::string(trim(std::string_view(line).substr(1)));
   }
-  return "";
+  return comment.substr(0, comment.find(". "));
 }
 
 }  // namespace
@@ -26,7 +29,7 @@ std::vector<ShelfRecipe> shipped_recipes() {
     if (!std::filesystem::is_directory(folder)) continue;
     for (const auto& entry : std::filesystem::directory_iterator(folder.lexically_normal())) {
       const Path& path = entry.path();
-      if (path.extension() == ".yaml") recipes.push_back({path.stem().string(), path, first_comment(path)});
+      if (path.extension() == ".yaml") recipes.push_back({path.stem().string(), path, first_sentence(path)});
     }
     break;
   }

@@ -11,7 +11,7 @@ namespace graft {
 struct ShelfRecipe {
   std::string name;  ///< "cooking"
   Path path;
-  std::string about;  ///< its first comment line
+  std::string about;  ///< the first sentence of its first comment
 };
 
 /// The shipped recipes, by name: of recipes/ beside the build folder, or of share/graft/recipes of an

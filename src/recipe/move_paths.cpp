@@ -45,7 +45,8 @@ std::size_t written_length(const YamlNode& node, const std::string& text, std::s
   const char quote = text[byte];
   if (quote != '"' && quote != '\'') return 0;
   for (std::size_t end = byte + 1; end < text.size(); ++end) {
-    const bool doubled = quote == '\'' && text[end] == quote && end + 1 < text.size() && text[end + 1] == quote;
+    const bool doubled =
+        quote == '\'' && text[end] == quote && end + 1 < text.size() && text[end + 1] == quote;
     if (doubled || (quote == '"' && text[end] == '\\')) {
       ++end;
     } else if (text[end] == quote) {
@@ -53,6 +54,14 @@ std::size_t written_length(const YamlNode& node, const std::string& text, std::s
     }
   }
   return 0;
+}
+
+/// `target` as seen from `folder`: relative, unless the two have nothing in common but the root.
+Path path_from(const Path& folder, const Path& target) {
+  const bool share_a_folder = target.begin() != target.end() && std::next(target.begin()) != target.end() &&
+                              std::next(folder.begin()) != folder.end() &&
+                              *std::next(target.begin()) == *std::next(folder.begin());
+  return share_a_folder ? target.lexically_relative(folder) : target;
 }
 
 }  // namespace

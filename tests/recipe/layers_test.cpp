@@ -1,30 +1,25 @@
 #include "recipe/layers.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 
 #include "recipe/recipe_text.h"
+#include "temporary_folder.h"
 
 namespace graft {
 namespace {
 
 class RecipeLayers : public testing::Test {
  protected:
-  RecipeLayers() {
-    std::string name = (std::filesystem::temp_directory_path() / "graft_layers_XXXXXX").string();
-    folder_ = mkdtemp(name.data());
-  }
-  ~RecipeLayers() override { std::filesystem::remove_all(folder_); }
-
   Path file(const std::string& name, const std::string& text) const {
     make_folder((folder_ / name).parent_path());
     write_file(folder_ / name, text);
     return folder_ / name;
   }
 
-  Path folder_;
+  TemporaryFolder scratch_;
+  Path folder_ = scratch_.path();
 };
 
 TEST_F(RecipeLayers, AChildReplacesKeysOfItsParentOneByOneAndListsWhole) {

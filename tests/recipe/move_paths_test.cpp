@@ -1,11 +1,11 @@
 #include "recipe/move_paths.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 
 #include "recipe/recipe_text.h"
+#include "temporary_folder.h"
 
 namespace graft {
 namespace {
@@ -13,13 +13,11 @@ namespace {
 class MovePaths : public testing::Test {
  protected:
   MovePaths() {
-    std::string name = (std::filesystem::temp_directory_path() / "graft_move_XXXXXX").string();
-    folder_ = mkdtemp(name.data());
     make_folder(folder_ / "a/deep");
     make_folder(folder_ / "b");
   }
-  ~MovePaths() override { std::filesystem::remove_all(folder_); }
-  Path folder_;
+  TemporaryFolder scratch_;
+  Path folder_ = scratch_.path();
 };
 
 TEST_F(MovePaths, AllPathsMeanTheSameFilesAndCommentsStay) {

@@ -1,36 +1,31 @@
 #include "recipe/recipe_text.h"
 
-#include <unistd.h>
-
 #include <filesystem>
 
 #include "base/file.h"
+#include "temporary_folder.h"
 
 namespace graft {
 namespace {
 
-/// The working directory for as long as the object lives: a new folder, removed at the end.
-class FreshFolder {
+/// The working directory is a new folder for as long as the object lives.
+class InFreshFolder {
  public:
-  FreshFolder() : before_(std::filesystem::current_path()) {
-    std::string name = (std::filesystem::temp_directory_path() / "graft_recipe_XXXXXX").string();
-    folder_ = mkdtemp(name.data());
-    std::filesystem::current_path(folder_);
+  InFreshFolder() : before_(std::filesystem::current_path()) {
+    std::filesystem::current_path(folder_.path());
   }
-  ~FreshFolder() {
-    std::filesystem::current_path(before_);
-    std::filesystem::remove_all(folder_);
-  }
-  FreshFolder(const FreshFolder&) = delete;
+  ~InFreshFolder() { std::filesystem::current_path(before_); }
+  InFreshFolder(const InFreshFolder&) = delete;
 
  private:
-  Path before_, folder_;
+  TemporaryFolder folder_;
+  Path before_;
 };
 
 }  // namespace
 
 Recipe load_text(const std::string& text, const std::vector<std::string>& overrides) {
-  const FreshFolder folder;
+  const InFreshFolder folder;
   write_file("recipe.yaml", text);
   return load_recipe("recipe.yaml", overrides);
 }

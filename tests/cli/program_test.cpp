@@ -1,0 +1,180 @@
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "temporary_folder.h"
+
+namespace graft {
+namespace {
+
+/// What one run of the program did.
+struct Outcome {
+  int code;
+  std::string out, err;
+};
+
+/// The built program, run by a shell in a folder of its own.
+class Program : public testing::Test {
+ protected:
+  Outcome run(const std::string& arguments) const {
+    const std::string command = "cd '" + folder_.path().string() +
+                                "' && OMP_NUM_THREADS=2 '" GRAFT_BINARY_DIR "/graft' " + arguments +
+                                " >out.txt 2>err.txt";
+    const int status = std::system(command.c_str());
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read("out.txt"), read("err.txt")};
+  }
+  std::string read(const std::string& name) const { return read_file(folder_ / name, 1 << 24); }
+  void write(const std::string& name, const std::string& text) const { write_file(folder_ / name, text); }
+  /// A recipe over the tiny model and four rows, one of them raw tokens.
+  void write_recipe() const {
+    write("rows.jsonl",
+          "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"},{\"role\":\"assistant\",\"content\":\"yes\"}"
+          "]}\n"
+          "{\"messages\":[{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"assistant\",\"content\":\"b\"}]}"
+          "\n");
+    write("r.yaml", "output_dir: run\nmodel: {path: " + kBase + "}\ndata: {train: [{path: rows.jsonl}]}\n");
+  }
+
+  const std::string kBase = GRAFT_SOURCE_DIR "/tests/golden/tiny_llama";
+  TemporaryFolder folder_;
+};
+
+TEST_F(Program, MessagesGoToStderrAndResultsToStdout) {
+  const Outcome bad = run("trian");
+  EXPECT_EQ(bad.code, 2);
+  EXPECT_EQ(bad.out, "");
+  EXPECT_EQ(bad.err, "error: trian: unknown verb\nhint: did you mean `graft train`?\n");
+  const Outcome good = run("version");
+  EXPECT_EQ(good.code, 0);
+  EXPECT_TRUE(good.out.starts_with("graft "));
+  EXPECT_EQ(good.err, "");
+}
+
+TEST_F(Program, ABadRecipeIsTwoAndAMissingOneIsThree) {
+  write("r.yaml", "lora:\n  rr: 1\n");
+  const Outcome bad = run("show r.yaml");
+  EXPECT_EQ(bad.code, 2);
+  EXPECT_EQ(bad.err, "error: r.yaml:2:3: lora.rr: unknown key\nhint: did you mean lora.r?\n");
+  EXPECT_EQ(run("show nowhere.yaml").code, 3);
+  EXPECT_EQ(run("show").code, 2);
+  EXPECT_EQ(run("show r.yaml --jsn").code, 2);
+}
+
+TEST_F(Program, AnOutputThatCannotBeWrittenIsFourAndAClosedOneIsNoError) {
+  const std::string graft = GRAFT_BINARY_DIR "/graft";
+  EXPECT_EQ(WEXITSTATUS(std::system(("'" + graft + "' schema >/dev/full 2>/dev/null").c_str())), 4);
+  const std::string closed =
+      "bash -c \"set -o pipefail; '" + graft + "' schema | true\" 2>" + (folder_ / "err.txt").string();
+  EXPECT_EQ(WEXITSTATUS(std::system(closed.c_str())), 0);
+  EXPECT_EQ(read("err.txt"), "");
+}
+
+TEST_F(Program, ShowPrintsARecipeThatShowsTheSame) {
+  write_recipe();
+  const Outcome first = run("show r.yaml lora.r=4");
+  EXPECT_EQ(first.code, 0) << first.err;
+  write("resolved.yaml", first.out);
+  EXPECT_EQ(run("show resolved.yaml").out, first.out);
+  const Outcome json = run("show r.yaml lora.r=4 --json");
+  EXPECT_EQ(parse_json(json.out, "show")["lora"]["r"], 4);
+}
+
+TEST_F(Program, CpKeepsTheMeaningAndOverwritesNothing) {
+  write_recipe();
+  std::filesystem::create_directory(folder_ / "sub");
+  EXPECT_EQ(run("cp r.yaml sub").out, "sub/r.yaml\n");
+  EXPECT_EQ(run("show sub/r.yaml").out, run("show r.yaml").out);
+  EXPECT_EQ(run("cp r.yaml sub").code, 2);
+  EXPECT_EQ(run("cp cookin x.yaml").code, 3);
+}
+
+TEST_F(Program, LsListsTheShelf) {
+  const Json list = parse_json(run("ls --json").out, "ls");
+  ASSERT_GE(list.size(), 3U);
+  for (const Json& recipe : list) EXPECT_NE(recipe["about"], "");
+}
+
+TEST_F(Program, TokenizeKeepsTheFinalLineBreakAndRefusesBrokenText) {
+  write("a.txt", "hi\n");
+  const Json from_file = parse_json(run("tokenize --model " + kBase + " a.txt").out, "tokenize");
+  EXPECT_EQ(from_file["offsets"].back()[1], 3);
+  EXPECT_EQ(from_file["ids"].size(), from_file["tokens"].size());
+  EXPECT_EQ(from_file["ids"].size(), from_file["offsets"].size());
+  const Outcome empty = run("tokenize --model " + kBase + " --text ''");
+  EXPECT_EQ(empty.code, 0);
+  write("b.txt", "ab\xff");
+  const Outcome broken = run("tokenize --model " + kBase + " b.txt");
+  EXPECT_EQ(broken.code, 3);
+  EXPECT_EQ(broken.err, "error: b.txt @2: not valid UTF-8\n");
+  EXPECT_EQ(run("tokenize --model " + kBase).code, 2);
+  EXPECT_EQ(run("tokenize --model " + kBase + " nowhere.txt").code, 3);
+}
+
+TEST_F(Program, TokenizeChatIsTheRenderedTextWithoutAnotherBos) {
+  write("c.json", R"({"messages": [{"role": "user", "content": "hi"}], "add_generation_prompt": true})");
+  const Json chat = parse_json(run("tokenize --chat --model " + kBase + " c.json").out, "tokenize");
+  write("c.txt", chat["text"]);
+  const Json plain = parse_json(run("tokenize --model " + kBase + " c.txt").out, "tokenize");
+  EXPECT_EQ(chat["ids"], plain["ids"]);
+  write("bad.json", R"({"messages": [{"content": "hi"}]})");
+  const Outcome bad = run("tokenize --chat --model " + kBase + " bad.json");
+  EXPECT_EQ(bad.code, 3);
+  EXPECT_NE(bad.err.find("bad.json: /messages/0"), std::string::npos) << bad.err;
+}
+
+TEST_F(Program, DataPreviewPrintsLabelsThatAreNotShifted) {
+  write_recipe();
+  const Outcome preview = run("data preview r.yaml --json");
+  EXPECT_EQ(preview.code, 0) << preview.err;
+  const std::size_t end = preview.out.find('\n');
+  ASSERT_NE(end, std::string::npos);
+  const Json first = parse_json(preview.out.substr(0, end), "preview");
+  EXPECT_TRUE(first["source"].get<std::string>().ends_with("rows.jsonl:1"));
+  bool learned = false;
+  for (std::size_t i = 0; i < first["labels"].size(); ++i) {
+    if (first["labels"][i] == -100) continue;
+    EXPECT_EQ(first["labels"][i], first["input_ids"][i]);
+    learned = true;
+  }
+  EXPECT_TRUE(learned);
+  EXPECT_EQ(run("data preview r.yaml --rows 1").err, "1 of 2 examples\n");
+}
+
+TEST_F(Program, ValidateFindsWhatTrainingWould) {
+  write_recipe();
+  const Outcome good = run("validate r.yaml --json");
+  EXPECT_EQ(good.code, 0) << good.err;
+  EXPECT_EQ(parse_json(good.out, "validate")["data"]["examples"], 2);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "run"));
+  EXPECT_EQ(run("validate r.yaml lora.target_modules=[nothing_like_it]").code, 2);
+  EXPECT_EQ(run("validate r.yaml model.path=nowhere").code, 3);
+  EXPECT_EQ(run("validate r.yaml 'data.train=[{path: nowhere.jsonl}]'").code, 3);
+}
+
+TEST_F(Program, GenerateAnswersTheSameForTheSameSeed) {
+  const std::string arguments =
+      "generate --model " + kBase + " --prompt hi --max-new-tokens 4 --temperature 1 --seed 3";
+  const Outcome first = run(arguments);
+  EXPECT_EQ(first.code, 0) << first.err;
+  EXPECT_EQ(run(arguments).out, first.out);
+  const Json json = parse_json(run(arguments + " --json").out, "generate");
+  EXPECT_EQ(json["text"].get<std::string>() + "\n", first.out);
+}
+
+TEST_F(Program, DoctorOpensABaseAndNamesWhatItCannotOpen) {
+  const Outcome good = run("doctor --json " + kBase);
+  EXPECT_EQ(good.code, 0) << good.err;
+  const Json report = parse_json(good.out, "doctor");
+  EXPECT_EQ(report["models"][0]["kind"], "base");
+  EXPECT_EQ(report["threads"], 2);
+  const Outcome bad = run("doctor nowhere");
+  EXPECT_EQ(bad.code, 3);
+  EXPECT_NE(bad.err.find("nowhere"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace graft
