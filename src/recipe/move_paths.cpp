@@ -81,9 +81,8 @@ std::string with_moved_paths(const Path& from, const Path& folder) {
     const std::size_t length = written_length(*node, text, byte);
     check(length > 0, ExitCode::kUsage, node->place.text(), ": a path over several lines cannot be rewritten",
           Hint{"write it on one line"});
-    const Path moved =
-        (old_folder / node->text).lexically_normal().lexically_relative(folder.lexically_normal());
-    text.replace(byte, length, yaml_scalar(moved.string()));
+    const Path target = (old_folder / node->text).lexically_normal();
+    text.replace(byte, length, yaml_scalar(path_from(folder.lexically_normal(), target).string()));
   }
   return text;
 }

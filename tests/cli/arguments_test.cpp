@@ -49,7 +49,7 @@ std::string failure(std::vector<std::string> words, bool complete = true) {
 TEST(Arguments, ReachTheirVariables) {
   Everything all;
   EXPECT_TRUE(all.parse({"--flag", "--text", "a b", "word", "--maybe=x=y", "--integer", "-3",
-                         "--seed=18446744073709551615", "--number", "-1e-3", "--needed=", "k=v", "l=w"}));
+                         "--seed=18446744073709551615", "--number", "-1e-3", "--needed=n", "k=v", "l=w"}));
   EXPECT_TRUE(all.flag);
   EXPECT_EQ(all.text, "a b");
   EXPECT_EQ(all.operand, "word");
@@ -57,7 +57,7 @@ TEST(Arguments, ReachTheirVariables) {
   EXPECT_EQ(all.integer, -3);
   EXPECT_EQ(all.seed, UINT64_MAX);
   EXPECT_EQ(all.number, -1e-3);
-  EXPECT_EQ(all.needed, "");
+  EXPECT_EQ(all.needed, "n");
   EXPECT_EQ(all.rest, (std::vector<std::string>{"k=v", "l=w"}));
 }
 
@@ -94,6 +94,7 @@ TEST(Arguments, MistakesAreNamed) {
   EXPECT_EQ(failure({"--needed", "n"}, false),
             "test: WORD is missing | usage: graft test --needed N WORD [REST…]");
   EXPECT_NE(failure({"--text"}, false).find("--text"), std::string::npos);
+  EXPECT_NE(failure({"--text="}).find("--text"), std::string::npos);
   EXPECT_NE(failure({"--flag=yes"}).find("--flag"), std::string::npos);
 }
 
