@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# life_of_an_adapter.sh GRAFT: train, score, continue, merge, convert and generate on the tiny model, each step through the
+# program and each result compared with the one before.
+source "$(dirname "$0")/flow.sh"
+tiny=$TESTS/golden/tiny_llama
+recipe=$TESTS/flows/tiny.yaml
+rows=$TESTS/flows/chat.jsonl
+loss_of() { tail -n 1 "$1" | sed 's/.*"loss":\([^,}]*\).*/\1/'; }
+close() { awk -v a="$1" -v b="$2" -v t="$3" 'BEGIN { d = a - b; exit !(d <= t && d >= -t) }'; }
+
+expect_exit 0 "$GRAFT" validate "$recipe"
+expect_exit 0 "$GRAFT" data preview "$recipe" --rows 2 --json
+[ "$(wc -l < "$WORK/out")" = 2 ] || fail "data preview --rows 2 --json printed $(wc -l < "$WORK/out") lines"
+expect_exit 0 "$GRAFT" train "$recipe" output_dir="$WORK/run" --dry-run
+[ ! -e "$WORK/run" ] || fail "--dry-run wrote something"
+expect_exit 0 "$GRAFT" train "$recipe" output_dir="$WORK/run"
+for file in adapter/adapter_config.json adapter/adapter_model.safetensors adapter/tokenizer.json recipe.resolved.yaml run.json \
+            metrics.jsonl train.log; do
+  [ -s "$WORK/run/$file" ] || fail "the run left no $file"
+done
+expect_exit 0 "$GRAFT" show "$WORK/run/recipe.resolved.yaml"
+
+# Training helps, and score agrees with what training logged.
+expect_exit 0 "$GRAFT" score --model "$tiny" "$rows" --json
+before=$(loss_of "$WORK/out")
+expect_exit 0 "$GRAFT" score --model "$tiny" --adapter "$WORK/run/adapter" "$rows" --json
+after=$(loss_of "$WORK/out")
+awk -v a="$after" -v b="$before" 'BEGIN { exit !(a < 0.9 * b) }' || fail "loss $before -> $after: training did not help"
+
+# Going on from an adapter starts where it ended.
+expect_exit 0 "$GRAFT" train "$recipe" output_dir="$WORK/more" lora.from="$WORK/run/adapter" train.epochs=1
+first=$(grep -m 1 eval_loss "$WORK/more/metrics.jsonl" | sed 's/.*"eval_loss":\([^,}]*\).*/\1/')
+best=$(sed -n 's/.*"eval_loss_after": *\([^,]*\),*/\1/p' "$WORK/run/run.json")
+close "$first" "$best" 1e-6 || fail "continued at eval loss $first, the adapter had $best"
+
+# The merged model says what base and adapter say.
+expect_exit 0 "$GRAFT" merge --model "$tiny" --adapter "$WORK/run/adapter" --out "$WORK/merged" --type f32
+expect_exit 0 "$GRAFT" score --model "$WORK/merged" "$rows" --json --dtype fp32
+merged=$(loss_of "$WORK/out")
+expect_exit 0 "$GRAFT" score --model "$tiny" --adapter "$WORK/run/adapter" "$rows" --json --dtype fp32
+adapted=$(loss_of "$WORK/out")
+close "$merged" "$adapted" 1e-5 || fail "merged model has loss $merged, base with adapter $adapted"
+expect_exit 2 "$GRAFT" merge --model "$tiny" --adapter "$WORK/run/adapter" --out "$WORK/merged"
+
+# Answers: the same seed gives the same one; greedy needs none.
+expect_exit 0 "$GRAFT" generate --model "$tiny" --adapter "$WORK/run/adapter" --prompt "How do I make pancakes?" --seed 3 --max-new-tokens 20
+cp "$WORK/out" "$WORK/first"
+expect_exit 0 "$GRAFT" generate --model "$tiny" --adapter "$WORK/run/adapter" --prompt "How do I make pancakes?" --seed 3 --max-new-tokens 20
+cmp "$WORK/first" "$WORK/out" || fail "the same seed gave another answer"
+echo "loss $before -> $after, merged $merged"
