@@ -3,7 +3,11 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
+
 #include "base/error.h"
+#include "ops/kernel_types.h"
+#include "ops/parallel.h"
 
 namespace graft {
 namespace {
@@ -13,31 +17,51 @@ using torch::autograd::variable_list;
 
 constexpr std::int64_t kChunkRows = 256;  // rows of logits that exist at a time
 
+// logits [n,V] -> loss [n]; where wanted, the logits become their own gradient.
+void take_losses(const at::Tensor& logits, const at::Tensor& targets, const at::Tensor& loss,
+                 bool differentiate) {
+  const auto vocabulary = logits.size(1);
+  with_kernel_type(logits.scalar_type(), [&](auto type) {
+    using T = decltype(type);
+    for_rows(logits.size(0), vocabulary, [&](std::int64_t first, std::int64_t last) {
+      T* rows = write_to<T>(logits) + first * vocabulary;
+      row_kernels<T>().cross_entropy(rows, read_from<std::int64_t>(targets) + first, last - first, vocabulary,
+                                     write_to<SumOf<T>>(loss) + first, differentiate ? rows : nullptr);
+    });
+  });
+}
+
 struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& hidden, const at::Tensor& targets,
                             const FrozenWeightPtr& head, bool differentiate) {
     const auto rows = hidden.size(0);
-    const auto type = hidden.scalar_type();
-    auto loss = at::empty({rows}, hidden.options().dtype(type == at::kDouble ? at::kDouble : at::kFloat));
-    at::Tensor gradient = differentiate ? at::empty_like(hidden) : at::Tensor();
+    const auto loss = at::empty({rows}, hidden.options().dtype(sum_type(hidden.scalar_type())));
+    const auto gradient = differentiate ? at::empty_like(hidden) : at::Tensor();
     for (std::int64_t first = 0; first < rows; first += kChunkRows) {
       const auto last = std::min(first + kChunkRows, rows);
-      const auto target = targets.slice(0, first, last).unsqueeze(1);
-      auto log_p =
-          at::log_softmax(head->times_transposed(hidden.slice(0, first, last)).to(loss.scalar_type()), 1);
-      loss.slice(0, first, last).copy_(log_p.gather(1, target).squeeze(1).neg());
-      if (!differentiate) continue;
-      auto p = log_p.exp_();
-      p.scatter_add_(1, target, at::full({last - first, 1}, -1.0, p.options()));
-      gradient.slice(0, first, last).copy_(head->times(p.to(type)));
+      const auto logits = head->times_transposed(hidden.slice(0, first, last)).contiguous();
+      take_losses(logits, targets.slice(0, first, last), loss.slice(0, first, last), differentiate);
+      if (differentiate) gradient.slice(0, first, last).copy_(head->times(logits));
     }
     if (differentiate) ctx->save_for_backward({gradient});
     return loss;
   }
 
+  // Row i of the gradient times the gradient of loss i.
   static variable_list backward(AutogradContext* ctx, const variable_list& dlosses) {
     const auto gradient = ctx->get_saved_variables()[0];
-    return {(gradient * dlosses[0].unsqueeze(1)).to(gradient.scalar_type()), {}, {}, {}};
+    const auto dloss = dlosses[0].contiguous();
+    const auto width = gradient.size(1);
+    const auto dhidden = at::empty_like(gradient);
+    with_kernel_type(gradient.scalar_type(), [&](auto type) {
+      using T = decltype(type);
+      for_rows(gradient.size(0), width, [&](std::int64_t first, std::int64_t last) {
+        for (auto row = first; row < last; ++row)
+          row_kernels<T>().scale(read_from<T>(gradient) + row * width, read_from<SumOf<T>>(dloss)[row], width,
+                                 write_to<T>(dhidden) + row * width);
+      });
+    });
+    return {dhidden, {}, {}, {}};
   }
 };
 
@@ -53,7 +77,7 @@ at::Tensor linear_cross_entropy(const at::Tensor& hidden, const FrozenWeightPtr&
           ", want 0 … ", head->out_features() - 1, ")");
   }
   const bool differentiate = at::GradMode::is_enabled() && hidden.requires_grad();
-  return LinearCrossEntropy::apply(hidden, targets, head, differentiate);
+  return LinearCrossEntropy::apply(hidden.contiguous(), targets.contiguous(), head, differentiate);
 }
 
 }  // namespace graft

@@ -32,8 +32,9 @@ struct LoraDropout {
 };
 
 /// ys[i] [T,out_i] = x W_i^T + bias_i + scale_i * drop_i(x) A_i^T B_i^T for linears that share x [T,in].
-/// A and B are rounded to x's type for the products; their gradients are fp32. Differentiable in x, a and b; never
-/// forms dW or B A. With dropout, each term has its own mask, scaled by 1/(1-p).
+/// A and scale * B are rounded to x's type for the products, as are x A^T and dy B. Gradients of a and b are fp32; in
+/// bf16 each micro-step's product is accumulated in fp32 and rounded once to bf16 on the way (libtorch has no other).
+/// Differentiable in x, a and b; never forms dW or B A. With dropout, each term has its own mask, scaled by 1/(1-p).
 /// Source: Hu et al., "LoRA" (2021), eq. 3; products ordered as in RunLoRA (dA = (dy B)^T x, dB = dy^T (x A^T)).
 std::vector<at::Tensor> lora_linear(const at::Tensor& x, const std::vector<LoraTerm>& terms,
                                     const std::optional<LoraDropout>& dropout);

@@ -3,36 +3,57 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <cassert>
+
+#include "ops/kernel_types.h"
+#include "ops/parallel.h"
+
 namespace graft {
 namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-at::ScalarType sum_type(at::ScalarType dtype) { return dtype == at::kDouble ? at::kDouble : at::kFloat; }
-
 struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
+  // Keeps x, which the residual stream keeps anyway, and one number per row.
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight, double eps) {
-    const auto wide = x.to(sum_type(x.scalar_type()));
-    const auto rstd = at::rsqrt(wide.pow(2).mean(-1, true) + eps);
+    const auto width = x.size(-1), rows = x.numel() / width;
+    const auto y = at::empty_like(x);
+    const auto rstd = at::empty({rows}, x.options().dtype(sum_type(x.scalar_type())));
+    with_kernel_type(x.scalar_type(), [&](auto type) {
+      using T = decltype(type);
+      for_rows(rows, width, [&](std::int64_t first, std::int64_t last) {
+        row_kernels<T>().rms_norm(read_from<T>(x) + first * width, read_from<T>(weight), eps, last - first,
+                                  width, write_to<T>(y) + first * width, write_to<SumOf<T>>(rstd) + first);
+      });
+    });
     ctx->save_for_backward({x, weight, rstd});
-    return (wide * rstd).to(x.scalar_type()) * weight;
+    return y;
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& dys) {
     const auto saved = ctx->get_saved_variables();
-    const auto type = sum_type(saved[0].scalar_type());
-    const auto normed = saved[0].to(type) * saved[2];
-    const auto g = dys[0].to(type) * saved[1].to(type);
-    const auto dx = saved[2] * (g - normed * (g * normed).mean(-1, true));
-    return {dx.to(saved[0].scalar_type()), {}, {}};
+    const auto &x = saved[0], &weight = saved[1], &rstd = saved[2];
+    const auto dy = dys[0].contiguous();
+    const auto width = x.size(-1), rows = x.numel() / width;
+    const auto dx = at::empty_like(x);
+    with_kernel_type(x.scalar_type(), [&](auto type) {
+      using T = decltype(type);
+      for_rows(rows, width, [&](std::int64_t first, std::int64_t last) {
+        row_kernels<T>().rms_norm_backward(
+            read_from<T>(x) + first * width, read_from<T>(weight), read_from<SumOf<T>>(rstd) + first,
+            read_from<T>(dy) + first * width, last - first, width, write_to<T>(dx) + first * width);
+      });
+    });
+    return {dx, {}, {}};
   }
 };
 
 }  // namespace
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
-  return RmsNormFunction::apply(x, weight, eps);
+  assert(weight.dim() == 1 && x.size(-1) == weight.size(0) && x.scalar_type() == weight.scalar_type());
+  return RmsNormFunction::apply(x.contiguous(), weight.contiguous(), eps);
 }
 
 }  // namespace graft

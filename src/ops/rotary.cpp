@@ -6,29 +6,39 @@
 #include <cassert>
 #include <cmath>
 
+#include "ops/kernel_types.h"
+#include "ops/parallel.h"
+
 namespace graft {
 namespace {
 
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin, double sign) {
-  const auto type = x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
-  const auto halves = x.to(type).chunk(2, -1);
-  const auto c = cos.to(type).unsqueeze(1), s = sin.to(type).unsqueeze(1) * sign;
-  return at::cat({halves[0] * c - halves[1] * s, halves[1] * c + halves[0] * s}, -1).to(x.scalar_type());
+at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin, float sign) {
+  const auto tokens = x.size(0), heads = x.size(1), half = x.size(2) / 2, width = heads * 2 * half;
+  const auto y = at::empty_like(x);
+  with_kernel_type(x.scalar_type(), [&](auto type) {
+    using T = decltype(type);
+    for_rows(tokens, width, [&](std::int64_t first, std::int64_t last) {
+      row_kernels<T>().rotate(read_from<T>(x) + first * width, read_from<float>(cos) + first * half,
+                              read_from<float>(sin) + first * half, sign, last - first, heads, half,
+                              write_to<T>(y) + first * width);
+    });
+  });
+  return y;
 }
 
 struct RotaryFunction : torch::autograd::Function<RotaryFunction> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& cos,
                             const at::Tensor& sin) {
     ctx->save_for_backward({cos, sin});
-    return rotate(x, cos, sin, 1.0);
+    return rotate(x, cos, sin, 1);
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& dys) {
     const auto saved = ctx->get_saved_variables();
-    return {rotate(dys[0], saved[0], saved[1], -1.0), {}, {}};
+    return {rotate(dys[0].contiguous(), saved[0], saved[1], -1), {}, {}};
   }
 };
 
@@ -54,7 +64,7 @@ RotaryTable rotary_table(const PackLayout& layout, const std::vector<double>& fr
 
 at::Tensor rotary(const at::Tensor& x, const RotaryTable& table) {
   assert(x.dim() == 3 && x.size(0) == table.cos.size(0) && x.size(2) == 2 * table.cos.size(1));
-  return RotaryFunction::apply(x, table.cos, table.sin);
+  return RotaryFunction::apply(x.contiguous(), table.cos, table.sin);
 }
 
 }  // namespace graft
