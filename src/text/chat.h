@@ -56,8 +56,9 @@ class ChatTemplate {
 };
 
 /// The template that `name` asks for: "auto" (the model's own), "chatml", or a .jinja file (not yet).
-/// Nothing where name is "auto" and the base has no template. Error: an unknown name, or a template of the
-/// model that this version cannot run (the hint names the ones it can).
+/// "auto" keeps the default system prompt that the model's own template puts in; "chatml" never puts one in.
+/// Nothing where name is "auto" and the base has no template. Error kUsage: an unknown name, or a template of
+/// the model that this version cannot run (the hint names the ones it can).
 std::optional<ChatTemplate> choose_chat_template(const std::string& name, const Tokenizer& tokenizer);
 
 }  // namespace graft

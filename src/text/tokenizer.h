@@ -36,10 +36,11 @@ class Tokenizer {
   explicit Tokenizer(std::shared_ptr<const Pipeline> pipeline);
 
   /// The ids of `text` (valid UTF-8, else Error with the byte). Added tokens inside the text are parsed as
-  /// Hugging Face does.
+  /// Hugging Face does. Bytes for which the vocabulary has no token (SmolLM2 lacks some control characters)
+  /// become its unknown token, or vanish where it has none, as there; the offsets show the gap.
   Encoding encode(std::string_view text, SpecialTokens special) const;
   /// Text of the ids. Special tokens are left out unless `keep_special`; invalid byte sequences become
-  /// U+FFFD.
+  /// U+FFFD. Error where an id is not in the vocabulary.
   std::string decode(const std::vector<std::int32_t>& ids, bool keep_special = false) const;
   /// The raw bytes of one token (may be part of a character). Error where the id is out of range.
   std::string bytes(std::int32_t id) const;
