@@ -67,6 +67,8 @@ const std::vector<Command>& commands() {
       {"tokenize", "ids, tokens and byte offsets of a text or a conversation", run_tokenize},
       {"generate", "one answer, streamed", run_generate},
       {"chat", "answers in a loop", run_chat},
+      {"score", "loss and likeliest next tokens of rows", run_score},
+      {"merge", "a base with an adapter in its weights, as a Hugging Face folder", run_merge},
       {"convert", "a GGUF base as a Hugging Face folder", run_convert},
       {"ls", "the recipes that come with graft", run_ls},
       {"cp", "copy a recipe, its paths rewritten", run_cp},

@@ -1,0 +1,44 @@
+#include "evaluate/compare.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+namespace graft {
+namespace {
+
+TEST(Compare, EqualPredictionsDoNotDiffer) {
+  const at::Tensor p = at::tensor({0.5, 0.25, 0.25, 0.1, 0.1, 0.8}).reshape({2, 3}).log();
+  const Difference difference = compare(p, p);
+  EXPECT_EQ(difference.positions, 2);
+  EXPECT_EQ(difference.largest, 0.0);
+  EXPECT_EQ(difference.rms, 0.0);
+  EXPECT_EQ(difference.kl, 0.0);
+  EXPECT_EQ(difference.top1, 1.0);
+}
+
+TEST(Compare, MeasuresAreThoseOfTheirFormulas) {
+  const at::Tensor p = at::tensor({0.5, 0.5, 0.9, 0.1}, at::kDouble).reshape({2, 2}).log();
+  const at::Tensor q = at::tensor({0.25, 0.75, 0.2, 0.8}, at::kDouble).reshape({2, 2}).log();
+  const Difference difference = compare(p, q);
+  EXPECT_NEAR(difference.largest, std::log(8.0), 1e-12);
+  const double kl_first = 0.5 * std::log(2.0) + 0.5 * std::log(2.0 / 3),
+               kl_second = 0.9 * std::log(4.5) + 0.1 * std::log(0.125);
+  EXPECT_NEAR(difference.kl, (kl_first + kl_second) / 2, 1e-12);
+  const double squares = std::pow(std::log(2.0), 2) + std::pow(std::log(1.5), 2) +
+                         std::pow(std::log(4.5), 2) + std::pow(std::log(8.0), 2);
+  EXPECT_NEAR(difference.rms, std::sqrt(squares / 4), 1e-12);
+  EXPECT_EQ(compare(q, p).top1, 0.5);  // the first position ties in p: argmax takes one of the two
+}
+
+TEST(Compare, TheTailOfTheReferenceIsNotLookedAt) {
+  at::Tensor p = at::zeros({1, 100}, at::kDouble), q = p.clone();
+  p.slice(1, 0, 20).fill_(5.0);
+  q.slice(1, 0, 20).fill_(5.0);
+  q[0][50] = -3.0;
+  EXPECT_EQ(compare(p, q).largest, 0.0);
+}
+
+}  // namespace
+}  // namespace graft

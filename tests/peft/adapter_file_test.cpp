@@ -1,0 +1,256 @@
+#include <ATen/ATen.h>
+
+#include <functional>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "kernels/dtype.h"
+#include "peft/fixture.h"
+
+namespace graft {
+namespace {
+
+constexpr char kQ[] = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight";
+
+/// A tensor of a file under construction.
+struct FileTensor {
+  DType dtype = DType::kF32;
+  std::vector<std::int64_t> shape;
+  std::vector<std::byte> bytes;
+};
+using FileTensors = std::map<std::string, FileTensor>;
+
+FileTensors tensors_of(const Path& path) {
+  FileTensors tensors;
+  const SafetensorsFile file(path);
+  for (const TensorView& view : file.tensors())
+    tensors[view.name] = {view.dtype, view.shape, {view.bytes.begin(), view.bytes.end()}};
+  return tensors;
+}
+
+/// The plain golden adapter, written into `folder` after `change`.
+void write_changed(const Path& folder, const std::function<void(FileTensors&, Json&)>& change) {
+  FileTensors tensors = tensors_of(kPeftGolden / "plain/adapter_model.safetensors");
+  Json config = read_json(kPeftGolden / "plain/adapter_config.json");
+  change(tensors, config);
+  std::vector<TensorView> views;
+  for (const auto& [name, tensor] : tensors)
+    views.push_back({name, tensor.dtype, tensor.shape, tensor.bytes});
+  write_safetensors(folder / "adapter_model.safetensors", views, {{"format", "pt"}});
+  write_file(folder / "adapter_config.json", to_text(config, 2));
+}
+
+Error load_error(const std::function<void(FileTensors&, Json&)>& change) {
+  const TestFolder folder;
+  write_changed(folder.path(), change);
+  Decoder model = tiny_model();
+  const Error error = error_of([&] { load_adapter(model, folder.path(), ZeroAdapter::kAccept); });
+  EXPECT_EQ(error.code(), ExitCode::kBadInput) << error.what();
+  model.each_group([](const LinearGroup& group) { EXPECT_EQ(group.adapter, nullptr); });
+  return error;
+}
+
+std::map<std::string, at::Tensor> values_of(const AdapterSet& set) {
+  std::map<std::string, at::Tensor> values;
+  for (const Parameter& parameter : set.parameters)
+    values["base_model.model." + parameter.name] = parameter.value.detach();
+  return values;
+}
+
+template <class Word>
+std::vector<std::byte> bytes_of(const std::vector<Word>& words) {
+  const auto bytes = std::as_bytes(std::span(words));
+  return {bytes.begin(), bytes.end()};
+}
+
+void fill(FileTensor& tensor, float value) {
+  std::vector<float> values(tensor.bytes.size() / sizeof(float), value);
+  tensor.bytes = bytes_of(values);
+}
+
+TEST(AdapterFile, ReadsPeftsFileInModelOrder) {
+  Decoder model = tiny_model();
+  const AdapterSet set = load_adapter(model, kPeftGolden / "plain", ZeroAdapter::kRefuse);
+  EXPECT_EQ(set.modules.size(), 14U);
+  EXPECT_EQ(set.modules.front(), "model.layers.0.self_attn.q_proj");
+  EXPECT_EQ(set.modules.back(), "model.layers.1.mlp.down_proj");
+  EXPECT_EQ(set.options.r, 4);
+  const auto golden = read_tensors(kPeftGolden / "plain/adapter_model.safetensors");
+  const auto read = values_of(set);
+  ASSERT_EQ(read.size(), golden.size());
+  for (const auto& [name, value] : golden) EXPECT_TRUE(at::equal(read.at(name), value)) << name;
+}
+
+TEST(AdapterFile, WritesPeftsNamesShapesAndMetadata) {
+  const TestFolder folder;
+  Decoder model = tiny_model();
+  const AdapterSet set = load_adapter(model, kPeftGolden / "subset", ZeroAdapter::kRefuse);
+  save_adapter(set, folder.path(), "base/path", {{"graft.test", "kept"}});
+  const SafetensorsFile file(folder.path() / "adapter_model.safetensors");
+  EXPECT_EQ(file.metadata().at("format"), "pt");
+  EXPECT_EQ(file.metadata().at("graft.test"), "kept");
+  const auto golden = read_tensors(kPeftGolden / "subset/adapter_model.safetensors");
+  const auto written = read_tensors(folder.path() / "adapter_model.safetensors");
+  ASSERT_EQ(written.size(), golden.size());
+  for (const auto& [name, value] : golden) {
+    EXPECT_TRUE(at::equal(written.at(name), value)) << name;
+    EXPECT_EQ(file.find(name)->dtype, DType::kF32);
+  }
+  const Json ours = read_json(folder.path() / "adapter_config.json"),
+             peft = read_json(kPeftGolden / "subset/adapter_config.json");
+  for (const auto& [key, value] : ours.items()) {
+    if (key == "base_model_name_or_path" || key == "target_modules") continue;
+    EXPECT_EQ(value, peft.at(key)) << key;
+  }
+  Decoder second = tiny_model();
+  EXPECT_EQ(load_adapter(second, folder.path(), ZeroAdapter::kRefuse).modules, set.modules);
+}
+
+TEST(AdapterFile, AcceptsKeysThatKeptTheAdaptersName) {
+  const TestFolder folder;
+  write_changed(folder.path(), [](FileTensors& tensors, Json&) {
+    FileTensors named;
+    for (auto& [name, tensor] : tensors) named[name.substr(0, name.size() - 6) + "default.weight"] = tensor;
+    tensors = named;
+  });
+  Decoder model = tiny_model();
+  EXPECT_EQ(load_adapter(model, folder.path(), ZeroAdapter::kRefuse).modules.size(), 14U);
+}
+
+TEST(AdapterFile, ReadsHalfAndBFloat16) {
+  const TestFolder folder;
+  write_changed(folder.path(), [](FileTensors& tensors, Json&) {
+    for (auto& [name, tensor] : tensors) {
+      const bool half = name.find("lora_A") != std::string::npos;
+      std::vector<std::uint16_t> words;
+      for (std::size_t i = 0; i < tensor.bytes.size(); i += sizeof(float)) {
+        float value;
+        std::memcpy(&value, tensor.bytes.data() + i, sizeof value);
+        words.push_back(half ? f16_of_f32(value) : bf16_of_f32(value));
+      }
+      tensor.bytes = bytes_of(words);
+      tensor.dtype = half ? DType::kF16 : DType::kBF16;
+    }
+  });
+  Decoder model = tiny_model();
+  const auto read = values_of(load_adapter(model, folder.path(), ZeroAdapter::kRefuse));
+  for (const auto& [name, value] : read_tensors(kPeftGolden / "plain/adapter_model.safetensors")) {
+    const auto type = name.find("lora_A") != std::string::npos ? at::kHalf : at::kBFloat16;
+    EXPECT_TRUE(at::equal(read.at(name), value.to(type).to(at::kFloat))) << name;
+  }
+}
+
+TEST(AdapterFile, RefusesAMissingTensorByName) {
+  const Error error = load_error([](FileTensors& tensors, Json&) { tensors.erase(kQ); });
+  EXPECT_TRUE(says(error, kQ)) << error.what();
+  EXPECT_TRUE(says(error, "missing")) << error.what();
+}
+
+TEST(AdapterFile, RefusesAnUnexpectedTensorAndNamesTheNearest) {
+  const Error error = load_error([](FileTensors& tensors, Json&) {
+    tensors["base_model.model.model.layers.0.self_attn.q_prj.lora_A.weight"] = tensors.at(kQ);
+    tensors.erase(kQ);
+  });
+  EXPECT_TRUE(says(error, "q_prj")) << error.what();
+  EXPECT_TRUE(says(error, kQ)) << error.hint();
+}
+
+TEST(AdapterFile, SaysWhatAForeignTensorMeans) {
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"base_model.model.model.layers.0.self_attn.q_proj.lora_magnitude_vector", "DoRA"},
+      {"base_model.model.model.embed_tokens.lora_embedding_A", "embeddings"},
+      {"base_model.model.lm_head.weight", "modules_to_save"},
+      {"base_model.model.lm_head.base_layer.weight", "replace"},
+      {"model.layers.0.self_attn.q_proj.lora_A.weight", "base_model.model."},
+      {"base_model.model.model.layers.7.self_attn.q_proj.lora_A.weight", "linears"}};
+  for (const auto& [name, part] : cases) {
+    const Error error =
+        load_error([&, n = name](FileTensors& tensors, Json&) { tensors[n] = tensors.at(kQ); });
+    EXPECT_TRUE(says(error, part)) << name << ": " << error.what();
+  }
+}
+
+TEST(AdapterFile, RefusesAWrongShapeOrRank) {
+  EXPECT_TRUE(says(load_error([](FileTensors& tensors, Json&) {
+                     tensors.at(kQ).shape = {64, 4};
+                   }),
+                   "[4, 64]"));
+  EXPECT_TRUE(says(load_error([](FileTensors& tensors, Json&) { tensors.at(kQ).shape = {256}; }), kQ));
+  EXPECT_TRUE(says(load_error([](FileTensors&, Json& config) { config["r"] = 8; }), "want [8, 64]"));
+}
+
+TEST(AdapterFile, RefusesWhatIsNotFinite) {
+  for (const float value :
+       {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    const Error error = load_error([&](FileTensors& tensors, Json&) { fill(tensors.at(kQ), value); });
+    EXPECT_TRUE(says(error, kQ) && says(error, "finite")) << error.what();
+  }
+}
+
+TEST(AdapterFile, RefusesIntegers) {
+  const Error error = load_error([](FileTensors& tensors, Json&) { tensors.at(kQ).dtype = DType::kI32; });
+  EXPECT_TRUE(says(error, "i32")) << error.what();
+}
+
+TEST(AdapterFile, RefusesATensorThatIsThereTwice) {
+  const Error error = load_error([](FileTensors& tensors, Json&) {
+    tensors["base_model.model.model.layers.0.self_attn.q_proj.lora_A.default.weight"] = tensors.at(kQ);
+  });
+  EXPECT_TRUE(says(error, "twice")) << error.what();
+}
+
+TEST(AdapterFile, RefusesATargetedHeadOrEmbedding) {
+  EXPECT_TRUE(says(load_error([](FileTensors&, Json& config) {
+                     config["target_modules"] = {"q_proj", "lm_head"};
+                   }),
+                   "lm_head"));
+  EXPECT_TRUE(
+      says(load_error([](FileTensors&, Json& config) { config["target_modules"] = {"embed_tokens"}; }),
+           "embed_tokens"));
+}
+
+TEST(AdapterFile, RefusesTargetsThatFitNoLinear) {
+  EXPECT_TRUE(
+      says(load_error([](FileTensors&, Json& config) { config["target_modules"] = {"c_attn"}; }), "q_proj"));
+}
+
+TEST(AdapterFile, NullTargetsAreQueryAndValue) {
+  const TestFolder folder;
+  write_changed(folder.path(), [](FileTensors& tensors, Json& config) {
+    config["target_modules"] = nullptr;
+    std::erase_if(tensors, [](const auto& entry) {
+      return entry.first.find("q_proj") == std::string::npos &&
+             entry.first.find("v_proj") == std::string::npos;
+    });
+  });
+  Decoder model = tiny_model();
+  EXPECT_EQ(load_adapter(model, folder.path(), ZeroAdapter::kRefuse).modules.size(), 4U);
+}
+
+TEST(AdapterFile, AnAdapterOfZerosIsRefusedOrAcceptedAsAsked) {
+  const TestFolder folder;
+  write_changed(folder.path(), [](FileTensors& tensors, Json&) {
+    for (auto& [name, tensor] : tensors)
+      if (name.find("lora_B") != std::string::npos) fill(tensor, 0.0F);
+  });
+  Decoder model = tiny_model();
+  EXPECT_TRUE(says(error_of([&] { load_adapter(model, folder.path(), ZeroAdapter::kRefuse); }), "zero"));
+  EXPECT_NO_THROW(load_adapter(model, folder.path(), ZeroAdapter::kAccept));
+  testing::internal::CaptureStderr();
+  load_adapter(model, folder.path(), ZeroAdapter::kWarn);
+  EXPECT_NE(testing::internal::GetCapturedStderr().find("zero"), std::string::npos);
+}
+
+TEST(AdapterFile, NamesWhatAFolderLacks) {
+  const TestFolder folder;
+  Decoder model = tiny_model();
+  const auto load = [&] { load_adapter(model, folder.path(), ZeroAdapter::kAccept); };
+  EXPECT_TRUE(says(error_of(load), "adapter_config.json"));
+  write_file(folder.path() / "adapter_model.bin", "pickle");
+  EXPECT_TRUE(says(error_of(load), "pickle"));
+  EXPECT_EQ(error_of([&] { load_adapter(model, folder.path() / "none", ZeroAdapter::kAccept); }).code(),
+            ExitCode::kBadInput);
+}
+
+}  // namespace
+}  // namespace graft

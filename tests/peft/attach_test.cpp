@@ -1,0 +1,101 @@
+#include <ATen/ATen.h>
+
+#include "evaluate/compare.h"
+#include "peft/fixture.h"
+
+namespace graft {
+namespace {
+
+const std::vector<std::int32_t> kTokens = {1, 300, 17, 42, 511};
+
+LoraOptions continued() {
+  LoraOptions options;
+  options.from = (kPeftGolden / "subset").string();
+  return options;
+}
+
+TEST(Attach, AFreshAdapterChangesNothing) {
+  Decoder model = tiny_model();
+  const at::Tensor before = log_probabilities(model, kTokens);
+  const AdapterSet set = attach_adapters(model, {}, 1);
+  EXPECT_EQ(set.modules.size(), 14U);
+  EXPECT_EQ(set.parameters.size(), 28U);
+  // r (in + out) of q 64+64, k and v 64+32, o 64+64, gate and up 64+128, down 128+64, two blocks.
+  EXPECT_EQ(set.parameter_count(), 2 * 16 * (128 + 96 + 96 + 128 + 192 + 192 + 192));
+  EXPECT_EQ(largest_difference(log_probabilities(model, kTokens), before), 0.0);
+  for (const Parameter& parameter : set.parameters) {
+    EXPECT_TRUE(parameter.value.requires_grad()) << parameter.name;
+    EXPECT_EQ(parameter.value.scalar_type(), at::kFloat);
+  }
+}
+
+TEST(Attach, ANameThatMatchesNothingIsAUsageErrorThatOffersTheRealOnes) {
+  Decoder model = tiny_model();
+  LoraOptions options;
+  options.target_modules = {.all_linear = false, .names = {"q_proj", "v_prj"}};
+  const Error error = error_of([&] { attach_adapters(model, options, 1); });
+  EXPECT_EQ(error.code(), ExitCode::kUsage);
+  EXPECT_TRUE(says(error, "'v_prj'") && says(error, "did you mean 'v_proj'") && says(error, "down_proj"))
+      << error.hint();
+}
+
+TEST(Attach, ExcludingEverythingIsAnError) {
+  Decoder model = tiny_model();
+  LoraOptions options;
+  options.exclude_modules.pattern = ".*";
+  EXPECT_EQ(error_of([&] { attach_adapters(model, options, 1); }).code(), ExitCode::kUsage);
+}
+
+TEST(Attach, TheHeadIsNotYetATarget) {
+  Decoder model = tiny_model();
+  LoraOptions options;
+  options.target_modules = {.all_linear = false, .names = {"lm_head"}};
+  EXPECT_TRUE(says(error_of([&] { attach_adapters(model, options, 1); }), "not supported yet"));
+}
+
+TEST(Attach, ContinuingTakesRankAlphaAndTargetsFromTheFile) {
+  Decoder model = tiny_model();
+  LoraOptions options = continued();
+  options.dropout = 0.25;
+  const AdapterSet set = attach_adapters(model, options, 1);
+  EXPECT_EQ(set.options.r, 3);
+  EXPECT_DOUBLE_EQ(set.options.alpha, 4.5);
+  EXPECT_DOUBLE_EQ(set.options.dropout, 0.25);
+  EXPECT_EQ(set.modules.size(), 4U);
+}
+
+TEST(Attach, ContinuingRefusesWhatTheRecipeSaysOtherwise) {
+  Decoder model = tiny_model();
+  const auto refused = [&](const LoraOptions& options, const char* part) {
+    const Error error = error_of([&] { attach_adapters(model, options, 1); });
+    EXPECT_EQ(error.code(), ExitCode::kUsage) << error.what();
+    EXPECT_TRUE(says(error, part)) << error.what();
+  };
+  LoraOptions options = continued();
+  options.r = 8;
+  refused(options, "lora.r");
+  options = continued();
+  options.given = {"r"};  // 16, written out
+  refused(options, "lora.r");
+  options = continued();
+  options.alpha = 5;
+  refused(options, "lora.alpha");
+  options = continued();
+  options.use_rslora = true;
+  refused(options, "lora.use_rslora");
+  options = continued();
+  options.target_modules = {.all_linear = false, .names = {"o_proj"}};
+  refused(options, "lora.target_modules");
+}
+
+TEST(Attach, ContinuingAcceptsTheSameModulesInOtherWords) {
+  Decoder model = tiny_model();
+  LoraOptions options = continued();
+  options.r = 3;
+  options.target_modules = {.all_linear = false,
+                            .pattern = ".*(o_proj|1\\.self_attn\\.k_proj|1\\.mlp\\.gate_proj)"};
+  EXPECT_EQ(attach_adapters(model, options, 1).modules.size(), 4U);
+}
+
+}  // namespace
+}  // namespace graft
