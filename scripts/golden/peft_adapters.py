@@ -170,9 +170,11 @@ def make_real_curve(out, gguf, rows_file):
         p = parameters[key]
         p.data = factor(index, tuple(p.shape), 1 / math.sqrt(p.shape[1]))
     rows = []
-    for line in open(rows_file):
+    for line in open(rows_file):  # a window around the start of the answer: short, so that the test is
         row = json.loads(line)
-        ids, labels = row["input_ids"][:128], row["labels"][:128]
+        first = next((i for i, label in enumerate(row["labels"]) if label != -100), 0)
+        window = slice(max(0, first - 20), first + 28)
+        ids, labels = row["input_ids"][window], row["labels"][window]
         if sum(label != -100 for label in labels) >= 16:
             rows.append((ids, labels))
     rows = rows[:STEPS * BATCH]
