@@ -21,7 +21,7 @@ namespace {
 
 struct MergeArguments {
   std::string model, adapter, out, format = "hf", type = "bf16";
-  bool json = false;
+  bool json = false, force = false;
 };
 
 std::optional<MergeArguments> parse(const std::vector<std::string>& words) {
@@ -39,6 +39,7 @@ std::optional<MergeArguments> parse(const std::vector<std::string>& words) {
   parser.option("out", "DIR", arguments.out, "the new folder", Need::kRequired);
   parser.option("format", "hf", arguments.format, "what to write");
   parser.option("type", "bf16|f16|f32", arguments.type, "how the weights are stored");
+  parser.flag("force", arguments.force, "take an adapter that was trained on another base");
   parser.flag("json", arguments.json, "one JSON document instead of a line");
   if (!parser.parse(words)) return std::nullopt;
   check(arguments.format == "hf", ExitCode::kUsage, "--format: got ", printable(arguments.format),
@@ -133,7 +134,8 @@ ExitCode run_merge(const std::vector<std::string>& words) {
   Decoder model = load_model({.path = arguments->model, .dtype = compute_type(arguments->model)});
   const auto prompts = held_prompts(arguments->model, model.config);
   const at::Tensor of_base = predictions(model, prompts);
-  load_adapter(model, arguments->adapter, ZeroAdapter::kRefuse);
+  const OtherBase other = arguments->force ? OtherBase::kWarn : OtherBase::kRefuse;
+  load_adapter(model, arguments->adapter, ZeroAdapter::kRefuse, other);
   const at::Tensor wanted = predictions(model, prompts);
 
   write_hf_folder(model, arguments->model, arguments->out, type);

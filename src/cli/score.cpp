@@ -19,7 +19,7 @@ struct ScoreArguments {
   std::string model, rows, dtype = "bf16", chat_template = "auto";
   std::optional<std::string> adapter;
   std::int64_t top = 0;
-  bool raw = false, json = false;
+  bool raw = false, json = false, force = false;
 };
 
 std::optional<ScoreArguments> parse(const std::vector<std::string>& words) {
@@ -39,6 +39,7 @@ std::optional<ScoreArguments> parse(const std::vector<std::string>& words) {
   parser.option("dtype", "bf16|fp32", arguments.dtype, "compute type");
   parser.option("chat-template", "NAME", arguments.chat_template, "auto (the model's own), chatml");
   parser.flag("raw", arguments.raw, "no chat template: prompt and completion are joined as they are");
+  parser.flag("force", arguments.force, "take an adapter that was trained on another base");
   parser.flag("json", arguments.json, "accepted for symmetry: the results are JSON lines anyway");
   parser.operand("ROWS.jsonl", arguments.rows);
   if (!parser.parse(words)) return std::nullopt;
@@ -149,7 +150,8 @@ ExitCode run_score(const std::vector<std::string>& words) {
   Decoder model = load_model({.path = arguments->model, .dtype = dtype});
   check_token_ids(examples, model.config.vocab_size);
   warn_beyond_context(examples, model.config);
-  if (arguments->adapter) load_adapter(model, *arguments->adapter, ZeroAdapter::kWarn);
+  const OtherBase other = arguments->force ? OtherBase::kWarn : OtherBase::kRefuse;
+  if (arguments->adapter) load_adapter(model, *arguments->adapter, ZeroAdapter::kWarn, other);
 
   const LossSum sum = print_scores(model, examples, arguments->top);
   print_json({{"rows", examples.size()},
