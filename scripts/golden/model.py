@@ -61,12 +61,14 @@ def save_logits(model, path):
 @torch.no_grad()
 def greedy(model, ids, count):
     """The tokens and the smallest distance between the two best logits on the way; ends of turn do not stop it."""
-    ids, margin = list(ids), 1e9
-    for _ in range(count):
-        best = logits(model, ids)[-1].topk(2)
+    tokens, margin, cache, step = [], 1e9, None, list(ids)
+    while len(tokens) < count:
+        result = model(torch.tensor([step]), past_key_values=cache, use_cache=True)
+        best, cache = result.logits[0, -1].topk(2), result.past_key_values
         margin = min(margin, float(best.values[0] - best.values[1]))
-        ids.append(int(best.indices[0]))
-    return ids[-count:], margin
+        step = [int(best.indices[0])]
+        tokens += step
+    return tokens, margin
 
 
 def make_biased(folder):
@@ -192,6 +194,7 @@ def smollm2(gguf_path, hf, out):
         ids = tokenizer.apply_chat_template([{"role": "user", "content": text}], add_generation_prompt=True)
         ids = ids if isinstance(ids, list) else ids["input_ids"]
         tokens, margin = greedy(exact, ids, 48)
+        print(round(margin, 4), text, flush=True)
         if margin > 1e-2:
             chats.append({"prompt": ids, "greedy": tokens, "smallest_margin": round(margin, 6)})
     print(len(chats), "prompts keep a margin above 1e-2")
