@@ -6,7 +6,6 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "kernels/dtype.h"
 #include "model/decode.h"
 #include "store/safetensors.h"
 

@@ -8,7 +8,6 @@
 #include <cmath>
 #include <future>
 
-#include "kernels/dtype.h"
 #include "model/families.h"
 
 namespace graft {

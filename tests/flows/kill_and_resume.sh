@@ -33,8 +33,8 @@ before=$(cat "$WORK/killed/run.json" | sha256sum)
 expect_exit 0 "$GRAFT" train "$recipe" output_dir="$WORK/killed" --resume
 [ "$before" = "$(sha256sum < "$WORK/killed/run.json")" ] || fail "--resume changed a finished run"
 
-# Ctrl-C: saved, exit 75, and the resumption ends like the whole run.
-"$GRAFT" train "$recipe" output_dir="$WORK/stopped" > "$WORK/out" 2> "$WORK/err" &
+# Ctrl-C (a shell starts background jobs with SIGINT ignored, so it is set back): saved, exit 75, and the resumption ends like the whole run.
+env --default-signal=INT "$GRAFT" train "$recipe" output_dir="$WORK/stopped" > "$WORK/out" 2> "$WORK/err" &
 pid=$!
 until grep -q '"step":5,' "$WORK/stopped/metrics.jsonl" 2>/dev/null; do sleep 0.02; done
 kill -INT $pid
