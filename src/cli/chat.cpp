@@ -16,8 +16,7 @@ namespace {
 /// The next line that the user wrote; nothing at the end of the input or after Ctrl-C.
 std::optional<std::string> read_turn(bool terminal) {
   if (terminal) {
-    print("> ");
-    flush_output();
+    std::cerr << "> " << std::flush;
   }
   std::string line;
   if (!std::getline(std::cin, line) || stop_requested()) return std::nullopt;
@@ -33,7 +32,7 @@ ExitCode run_chat(const std::vector<std::string>& words) {
   Arguments parser(
       {.verb = "chat",
        .synopsis = "--model M [--adapter A] [--system S]",
-       .about = "Answers line by line until the input ends. /reset forgets the conversation, /exit ends it.",
+       .about = "Answers line by line until the input ends. /reset forgets the conversation, /quit ends it.",
        .example = "graft chat --model models/SmolLM2-135M-Instruct --adapter runs/cooking/adapter"});
   arguments.declare(parser);
   if (!parser.parse(words)) return ExitCode::kDone;
@@ -52,18 +51,24 @@ ExitCode run_chat(const std::vector<std::string>& words) {
   std::vector<Message> messages = start;
   while (const std::optional<std::string> line = read_turn(terminal)) {
     if (trim(*line).empty()) continue;
-    if (trim(*line) == "/exit") break;
+    if (trim(*line) == "/quit" || trim(*line) == "/exit") break;
     if (trim(*line) == "/reset") {
       messages = start;
       continue;
     }
     messages.push_back({.role = "user", .content = *line});
+    if (!talker.fits(messages)) {
+      messages.pop_back();
+      warn("the conversation is longer than the model can read; /reset starts anew");
+      continue;
+    }
     const Answer answer = talker.answer(messages, stream);
     messages.push_back({.role = "assistant", .content = answer.text});
     if (arguments.json) {
       print_json({{"text", answer.text}, {"tokens", answer.tokens}, {"stop", stop_name(answer.reason)}});
     } else {
       print("\n");
+      say_if_cut(answer);
     }
     flush_output();
     if (stop_requested()) break;

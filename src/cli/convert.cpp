@@ -25,8 +25,9 @@ ExitCode run_convert(const std::vector<std::string>& words) {
 
   const WeightType type = parse_weight_type(type_name);
   check(!std::filesystem::exists(out), ExitCode::kUsage, out, ": exists already");
-  // fp32 in memory: nothing is rounded before the one rounding to `type`
-  const Decoder decoder = load_model({.path = model, .dtype = ComputeDType::kF32});
+  // In bf16 the weights are rounded as they are decoded: the same single rounding, in half the memory.
+  const ComputeDType compute = type == WeightType::kBF16 ? ComputeDType::kBF16 : ComputeDType::kF32;
+  const Decoder decoder = load_model({.path = model, .dtype = compute});
   const Proof proof = write_hf_folder(decoder, model, out, type);
   if (json) {
     print_json({{"out", out},

@@ -43,6 +43,7 @@ ExitCode run_generate(const std::vector<std::string>& words) {
     print_json({{"text", answer.text}, {"tokens", answer.tokens}, {"stop", stop_name(answer.reason)}});
   } else {
     print("\n");
+    say_if_cut(answer);
   }
   return answer.reason == StopReason::kCaller ? ExitCode::kStopped : ExitCode::kDone;
 }

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "base/console.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "peft/adapter_set.h"
@@ -59,6 +60,12 @@ Talker::Talker(const TalkArguments& arguments)
       model_(load(arguments)),
       generator_(model_) {}
 
+bool Talker::fits(const std::vector<Message>& messages) const {
+  if (!chat_) return true;
+  const auto tokens = chat_prompt(tokenizer_, *chat_, messages).size();
+  return static_cast<std::int64_t>(tokens) < model_.config.max_position_embeddings;
+}
+
 Answer Talker::answer(const std::vector<Message>& messages,
                       const std::function<bool(std::string_view)>& on_text) {
   check(chat_.has_value(), ExitCode::kUsage, "the base has no chat template",
@@ -70,6 +77,11 @@ Answer Talker::answer(const std::vector<Message>& messages,
 Answer Talker::go_on(const std::string& text, const std::function<bool(std::string_view)>& on_text) {
   return write_answer(generator_, tokenizer_, tokenizer_.encode(text, SpecialTokens::kAdd).ids, sampling_,
                       stop_tokens(model_.config, tokenizer_, std::nullopt), on_text);
+}
+
+void say_if_cut(const Answer& answer) {
+  if (answer.reason == StopReason::kLength) say("(cut after --max-new-tokens)");
+  if (answer.reason == StopReason::kContext) say("(cut: the model can read no more tokens)");
 }
 
 std::string stop_name(StopReason reason) {

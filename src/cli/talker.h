@@ -30,6 +30,8 @@ class Talker {
   Talker(const Talker&) = delete;
 
   bool has_template() const { return chat_.has_value(); }
+  /// Whether the model can read the conversation and still write a token.
+  bool fits(const std::vector<Message>& messages) const;
   /// The answer to a conversation that ends with a user's turn. Error (kUsage): the base has no template.
   Answer answer(const std::vector<Message>& messages, const std::function<bool(std::string_view)>& on_text);
   /// What follows a text, without any template.
@@ -42,6 +44,9 @@ class Talker {
   Decoder model_;
   Generator generator_;
 };
+
+/// Says on stderr where an answer was cut short, and by what.
+void say_if_cut(const Answer& answer);
 
 /// "stop_token", "length", "context", "interrupted": why an answer ended, for --json.
 std::string stop_name(StopReason reason);
