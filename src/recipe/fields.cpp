@@ -72,6 +72,7 @@ Type<DataSource> data_source() {
           .key("format", &DataSource::format,
                choice<std::string>({{"auto", "auto"},
                                     {"messages", "messages"},
+                                    {"sharegpt", "sharegpt"},
                                     {"alpaca", "alpaca"},
                                     {"prompt_completion", "prompt_completion"},
                                     {"text", "text"},

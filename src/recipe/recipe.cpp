@@ -107,6 +107,7 @@ Recipe load_recipe(const Path& path, const std::vector<std::string>& overrides) 
     for (const YamlEntry& entry : lora->entries) recipe.lora.given.push_back(entry.key);
   }
   check_together(recipe, tree);
+  recipe.data.raw_rows_only = recipe.train.objective == Objective::kPretrain;
   return recipe;
 }
 
