@@ -9,6 +9,8 @@
 namespace graft {
 namespace {
 
+constexpr std::int64_t kFewQueries = 4;  // of a kv head's group each; more are worth packing K and V
+
 std::vector<AttentionSegment> segments_of(const std::vector<std::int64_t>& starts) {
   std::vector<AttentionSegment> segments;
   std::int64_t packed_start = 0;
@@ -89,7 +91,7 @@ at::Tensor attention_cached(const at::Tensor& q, const at::Tensor& k, const at::
   const at::NoGradGuard no_grad;
   auto problem = problem_of(q, k, v, options);
   problem.segments = {{0, q.size(0), 0, k.size(0), 0}};
-  return attention_forward(problem).out;
+  return q.size(0) <= kFewQueries ? attention_of_few(problem) : attention_forward(problem).out;
 }
 
 }  // namespace graft

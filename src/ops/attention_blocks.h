@@ -55,6 +55,10 @@ struct AttentionResult {
 };
 AttentionResult attention_forward(const AttentionProblem& problem);
 
+/// The same for few queries: reads K and V as they lie, where packing them would cost more than it saves.
+/// Probabilities stay in fp32. Only `out`.
+at::Tensor attention_of_few(const AttentionProblem& problem);
+
 struct AttentionGradients {
   at::Tensor dq, dk, dv;  ///< shapes and types of q, k, v
 };

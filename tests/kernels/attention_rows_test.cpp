@@ -193,6 +193,25 @@ TYPED_TEST(AttentionRowsTest, StoresAndSumsAsTheModelDoes) {
   });
 }
 
+TYPED_TEST(AttentionRowsTest, FewQueriesGoAsTheModelDoes) {
+  using Storage = typename TypeParam::Storage;
+  constexpr std::int64_t kQueries = 3, kKeys = 37, kWidth = 45, kColumns = 48;
+  const auto q = this->template draw<Storage>(kQueries * kWidth),
+             k = this->template draw<Storage>(kKeys * kWidth);
+  const RowView<const Storage> queries{q.data(), kWidth, kQueries, kWidth},
+      keys{k.data(), kWidth, kKeys, kWidth};
+  this->for_each_table([&](const auto& table, const auto& model) {
+    std::vector<float> got(kQueries * kColumns, 1.0F), want(kQueries * kColumns, 2.0F);
+    table.dot_keys(queries, keys, kColumns, got.data());
+    model.dot_keys(queries, keys, kColumns, want.data());
+    expect_near(got, want, 1e-4);
+    const auto weights = want;
+    table.weigh_values(weights.data(), {kQueries, kColumns}, keys, got.data());
+    model.weigh_values(weights.data(), {kQueries, kColumns}, keys, want.data());
+    expect_near(got, want, 1e-3);
+  });
+}
+
 TYPED_TEST(AttentionRowsTest, NonFiniteScoresReachTheProbabilities) {
   using Operand = typename TypeParam::Operand;
   for (const auto& table : attention_rows<typename TypeParam::Storage, Operand, float>()) {

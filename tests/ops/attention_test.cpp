@@ -16,6 +16,7 @@ namespace {
 
 constexpr double kFp64Tolerance = 1e-12;  // sums of at most a few thousand terms
 constexpr double kFp32Tolerance = 2e-5;   // the same in fp32, relative to the largest value
+constexpr double kBf16Tolerance = 0.01;   // roundings of the result and of probabilities, each up to 2^-9
 constexpr double kDifferenceStep = 1e-5;  // central differences: error about step^2
 constexpr double kDifferenceTolerance = 1e-7;
 
@@ -259,14 +260,39 @@ TEST(Attention, RefusesShapesThatDoNotFit) {
 }
 
 TEST(AttentionCached, EqualsTheLastRowsOfPlainAttention) {
-  for (const std::int64_t queries : {1, 3, 70}) {
-    for (const AttentionOptions& options : {AttentionOptions{0.25, 0, 0.0}, AttentionOptions{0.25, 9, 1.0}}) {
-      const Case c{.lengths = {90}};
-      const auto x = inputs_of(c, at::kFloat);
-      const auto last = x.q.slice(0, 90 - queries, 90);
-      const auto want = plain_sequence(last, x.k, x.v, options);
-      EXPECT_LE(distance(attention_cached(last, x.k, x.v, options), want), kFp32Tolerance);
+  const struct {
+    at::ScalarType type;
+    double tolerance;
+  } types[] = {{at::kDouble, kFp64Tolerance}, {at::kFloat, kFp32Tolerance}, {at::kBFloat16, kBf16Tolerance}};
+  for (const auto [type, tolerance] : types) {
+    for (const std::int64_t queries : {1, 3, 4, 5, 70, 90}) {
+      for (const AttentionOptions& options :
+           {AttentionOptions{0.25, 0, 0.0}, AttentionOptions{0.25, 9, 1.0}}) {
+        const Case c{.lengths = {90}, .heads = 9, .kv_heads = 3, .width = 20};
+        const auto x = inputs_of(c, type);
+        const auto last = x.q.slice(0, 90 - queries, 90);
+        const auto want =
+            plain_sequence(last.to(at::kDouble), x.k.to(at::kDouble), x.v.to(at::kDouble), options);
+        const auto got = attention_cached(last, x.k, x.v, options);
+        ASSERT_EQ(got.scalar_type(), type);
+        EXPECT_LE(distance(got, want), tolerance) << queries << " queries of type " << type;
+      }
     }
+  }
+}
+
+TEST(AttentionCached, ReadsTheFilledPartOfALargerCache) {
+  const auto x = inputs_of({.lengths = {50}}, at::kBFloat16);
+  const auto cache = [](const at::Tensor& part) {
+    auto whole =
+        at::full({part.size(1), 80, part.size(2)}, std::numeric_limits<double>::quiet_NaN(), part.options());
+    whole.slice(1, 0, 50).copy_(part.permute({1, 0, 2}));
+    return whole.slice(1, 0, 50).permute({1, 0, 2});  // heads lie far apart
+  };
+  for (const std::int64_t queries : {1, 30}) {
+    const auto last = x.q.slice(0, 50 - queries, 50);
+    EXPECT_TRUE(
+        at::equal(attention_cached(last, cache(x.k), cache(x.v), {}), attention_cached(last, x.k, x.v, {})));
   }
 }
 

@@ -84,6 +84,12 @@ struct AttentionRows {
   void (*store_transposed)(const Real* from, std::int64_t columns, Real factor, const RowView<Storage>& to);
   /// to += from
   void (*add)(Real* to, const Real* from, std::int64_t count);
+  /// out[i,j] = query i . key j, for few queries; out [queries.count, columns], 0 from column keys.count on
+  void (*dot_keys)(const RowView<const Storage>& queries, const RowView<const Storage>& keys,
+                   std::int64_t columns, Real* out);
+  /// out[i] = sum over j of weights[i,j] * value j; weights [rows, columns], out [rows, padded width]
+  void (*weigh_values)(const Real* weights, BlockShape shape, const RowView<const Storage>& values,
+                       Real* out);
 };
 
 /// The tables that this machine can run, the fastest first; the last is plain C++ and the model of the

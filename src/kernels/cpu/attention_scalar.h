@@ -163,6 +163,31 @@ void add(Real* to, const Real* from, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) to[i] += from[i];
 }
 
+template <class Storage, class Real>
+void dot_keys(const RowView<const Storage>& queries, const RowView<const Storage>& keys, std::int64_t columns,
+              Real* out) {
+  for (std::int64_t i = 0; i < queries.count; ++i) {
+    for (std::int64_t j = 0; j < columns; ++j) {
+      double sum = 0;
+      for (std::int64_t e = 0; e < keys.width; ++e) sum += padded(queries, i, e) * padded(keys, j, e);
+      out[i * columns + j] = static_cast<Real>(sum);
+    }
+  }
+}
+
+template <class Storage, class Real>
+void weigh_values(const Real* weights, BlockShape shape, const RowView<const Storage>& values, Real* out) {
+  const auto width = (values.width + kBlockStep - 1) / kBlockStep * kBlockStep;
+  for (std::int64_t i = 0; i < shape.rows; ++i) {
+    for (std::int64_t e = 0; e < width; ++e) {
+      double sum = 0;
+      for (std::int64_t j = 0; j < values.count; ++j)
+        sum += weights[i * shape.columns + j] * padded(values, j, e);
+      out[i * width + e] = static_cast<Real>(sum);
+    }
+  }
+}
+
 template <class Storage, class Operand, class Real>
 constexpr AttentionRows<Storage, Operand, Real> rows() {
   return {.name = "scalar",
@@ -176,7 +201,9 @@ constexpr AttentionRows<Storage, Operand, Real> rows() {
           .row_dots = row_dots<Storage, Real>,
           .store = store<Storage, Real>,
           .store_transposed = store_transposed<Storage, Real>,
-          .add = add<Real>};
+          .add = add<Real>,
+          .dot_keys = dot_keys<Storage, Real>,
+          .weigh_values = weigh_values<Storage, Real>};
 }
 
 }  // namespace graft::scalar

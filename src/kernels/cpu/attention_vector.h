@@ -315,6 +315,39 @@ void add(float* to, const float* from, std::int64_t count) {
   for (; i < count; ++i) to[i] += from[i];
 }
 
+template <class Storage>
+void dot_keys(const RowView<const Storage>& queries, const RowView<const Storage>& keys, std::int64_t columns,
+              float* out) {
+  for (std::int64_t j = 0; j < keys.count; ++j) {
+    for (std::int64_t i = 0; i < queries.count; ++i) {
+      Floats sum = {};
+      for (std::int64_t e = 0; e < keys.width; e += kLanes)
+        sum += get_padded(queries, i, e) * get_padded(keys, j, e);
+      out[i * columns + j] = sum_of(sum);
+    }
+  }
+  for (std::int64_t i = 0; i < queries.count; ++i)
+    std::fill(out + i * columns + keys.count, out + (i + 1) * columns, 0.0F);
+}
+
+template <class Storage>
+void weigh_values(const float* weights, BlockShape shape, const RowView<const Storage>& values, float* out) {
+  constexpr std::int64_t kTogether = 4;  // rows of values between two looks at out
+  const auto width = (values.width + kBlockStep - 1) / kBlockStep * kBlockStep;
+  std::fill_n(out, shape.rows * width, 0.0F);
+  for (std::int64_t first = 0; first < values.count; first += kTogether) {
+    const auto last = std::min(first + kTogether, values.count);
+    for (std::int64_t i = 0; i < shape.rows; ++i) {
+      const float* weight = weights + i * shape.columns;
+      for (std::int64_t e = 0; e < width; e += kLanes) {
+        Floats sum = get(out + i * width + e);
+        for (auto j = first; j < last; ++j) sum += get_padded(values, j, e) * weight[j];
+        put(out + i * width + e, sum);
+      }
+    }
+  }
+}
+
 template <class Storage, class Operand>
 constexpr AttentionRows<Storage, Operand, float> vector_rows(std::string_view name) {
   return {.name = name,
@@ -328,7 +361,9 @@ constexpr AttentionRows<Storage, Operand, float> vector_rows(std::string_view na
           .row_dots = row_dots<Storage>,
           .store = store<Storage>,
           .store_transposed = store_transposed<Storage>,
-          .add = add};
+          .add = add,
+          .dot_keys = dot_keys<Storage>,
+          .weigh_values = weigh_values<Storage>};
 }
 
 }  // namespace
