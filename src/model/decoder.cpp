@@ -53,7 +53,7 @@ at::Tensor Decoder::hidden(const at::Tensor& tokens, Pass pass) const {
 }
 
 at::Tensor Decoder::logits(const at::Tensor& hidden) const {
-  return head.weight->times_transposed(hidden).to(at::kFloat);
+  return head.weight->times_transposed_f32(hidden);
 }
 
 void Decoder::each_group(const std::function<void(LinearGroup&)>& visit) {

@@ -7,8 +7,8 @@
 
 namespace graft {
 
-/// A frozen matrix W [out,in], however it is stored: dense now; quantised, or gathered from other ranks, later.
-/// Nothing outside asks how. It lives in ops, below model, because the operations multiply by it.
+/// A frozen matrix W [out,in], however it is stored: dense now; quantised, or gathered from other ranks,
+/// later. Nothing outside asks how. It lives in ops, below model, because the operations multiply by it.
 /// Products are raw (no autograd): the operations differentiate around them.
 class FrozenWeight {
  public:
@@ -17,6 +17,8 @@ class FrozenWeight {
   virtual std::int64_t in_features() const = 0;
   /// x [T,in] -> x W^T [T,out], in x's type.
   virtual at::Tensor times_transposed(const at::Tensor& x) const = 0;
+  /// The same product with its fp32 sums unrounded -> [T,out] fp32: logits that are looked at.
+  virtual at::Tensor times_transposed_f32(const at::Tensor& x) const;
   /// dy [T,out] -> dy W [T,in], in dy's type.
   virtual at::Tensor times(const at::Tensor& dy) const = 0;
   /// dx [T,in] += dy W, with one rounding where the storage allows it.
