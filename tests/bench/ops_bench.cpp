@@ -37,14 +37,8 @@ double seconds(const Work& work) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-double median(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2),
-                   values.end());
-  return values[values.size() / 2];
-}
-
-// Median seconds of each work, rounds interleaved.
-std::vector<double> medians(const std::vector<Work>& works) {
+// Least seconds of each work, rounds interleaved.
+std::vector<double> best_times(const std::vector<Work>& works) {
   std::vector<std::vector<double>> times(works.size());
   for (int round = 0; round < kRounds + 2; ++round)
     for (std::size_t i = 0; i < works.size(); ++i) {
@@ -52,7 +46,7 @@ std::vector<double> medians(const std::vector<Work>& works) {
       if (round >= 2) times[i].push_back(time);
     }
   std::vector<double> result;
-  for (auto& each : times) result.push_back(median(each));
+  for (auto& each : times) result.push_back(*std::min_element(each.begin(), each.end()));
   return result;
 }
 
@@ -86,17 +80,18 @@ void bench_group(const std::string& name, std::int64_t tokens, std::int64_t in,
     x.mutable_grad().reset();
     backward(lora_linear(x, terms, std::nullopt), dys);
   };
-  const auto times = medians({[&] {
-                                for (const auto& w : weights) at::linear(plain, w);
-                              },
-                              [&] {
-                                for (std::size_t i = 0; i < weights.size(); ++i) at::mm(dys[i], weights[i]);
-                              },
-                              [&] { run(frozen); }, [&] { run(adapted); },
-                              [&] {
-                                const c10::NoGradGuard forward_only;
-                                lora_linear(x, adapted, std::nullopt);
-                              }});
+  const auto times = best_times({[&] {
+                                   for (const auto& w : weights) at::linear(plain, w);
+                                 },
+                                 [&] {
+                                   for (std::size_t i = 0; i < weights.size(); ++i)
+                                     at::mm(dys[i], weights[i]);
+                                 },
+                                 [&] { run(frozen); }, [&] { run(adapted); },
+                                 [&] {
+                                   const c10::NoGradGuard forward_only;
+                                   lora_linear(x, adapted, std::nullopt);
+                                 }});
   const auto raw = times[0] + times[1];
   std::printf(
       "%-10s raw fwd %6.2f ms, dX %6.2f ms (%.2f TF/s) | frozen op %5.2fx | LoRA op %5.2fx, forward alone "
@@ -109,7 +104,7 @@ void bench_group(const std::string& name, std::int64_t tokens, std::int64_t in,
 void bench_pass(const std::string& name, double bytes, const Work& work) {
   const auto source = at::empty({static_cast<std::int64_t>(bytes) / 2}, at::kByte);
   const auto target = at::empty_like(source);
-  const auto times = medians({work, [&] { target.copy_(source); }});
+  const auto times = best_times({work, [&] { target.copy_(source); }});
   std::printf("%-22s %7.3f ms  %5.1f GB/s  %5.2fx of a copy of the same bytes\n", name.c_str(),
               times[0] * 1e3, bytes / times[0] * 1e-9, times[0] / times[1]);
 }
@@ -146,7 +141,7 @@ void bench_passes(std::int64_t tokens) {
     const LoraTerm term{.weight = dense_weight(random({kWidth, kFeedForward})),
                         .a = at::randn({kRank, kFeedForward}),
                         .b = at::randn({kWidth, kRank})};
-    return median({medians({[&] { lora_linear(gate, {term}, dropout); }})});
+    return best_times({[&] { lora_linear(gate, {term}, dropout); }}).front();
   };
   std::printf("dropout 0.1 on the forward of down_proj: %.2fx\n", down(0.1) / down(0.0));
 }
@@ -157,14 +152,14 @@ void bench_head(std::int64_t rows) {
   const auto head = dense_weight(w);
   const auto targets = at::randint(kVocabulary, {rows}, at::kLong);
   const auto dlogits = random({256, kVocabulary}, 0.01);
-  const auto times = medians({[&] {
-                                for (std::int64_t i = 0; i < rows; i += 256) {
-                                  at::linear(plain.slice(0, i, i + 256), w);
-                                  at::mm(dlogits, w);
-                                }
-                              },
-                              [&] { linear_cross_entropy(hidden, head, targets); },
-                              [&] { linear_cross_entropy(plain, head, targets); }});
+  const auto times = best_times({[&] {
+                                   for (std::int64_t i = 0; i < rows; i += 256) {
+                                     at::linear(plain.slice(0, i, i + 256), w);
+                                     at::mm(dlogits, w);
+                                   }
+                                 },
+                                 [&] { linear_cross_entropy(hidden, head, targets); },
+                                 [&] { linear_cross_entropy(plain, head, targets); }});
   const auto flops = 4.0 * static_cast<double>(rows * kVocabulary * kWidth);
   std::printf(
       "head, %ld rows: raw products %.1f ms (%.2f TF/s) | linear_cross_entropy %.2fx, loss alone %.1f ms\n",
