@@ -46,7 +46,7 @@ at::Tensor Decoder::hidden(const at::Tensor& tokens, Pass pass) const {
     const auto run = [&block, shared, layer](const at::Tensor& input) {
       return block.forward(input, *shared, layer);
     };
-    x = shared->recompute_blocks ? recompute(run, x) : run(x);
+    x = shared->recompute == Recompute::kBlocks ? recompute(run, x) : run(x);
   }
   if (shared->cache) shared->cache->length += tokens.size(0);
   return norm.forward(x);

@@ -4,6 +4,7 @@
 
 #include "ops/linear.h"
 #include "ops/norm.h"
+#include "ops/recompute.h"
 #include "ops/rotary.h"
 #include "ops/swiglu.h"
 
@@ -43,7 +44,11 @@ at::Tensor Mlp::forward(const at::Tensor& x, const Pass& pass) const {
 
 at::Tensor Block::forward(const at::Tensor& x, const Pass& pass, std::size_t layer) const {
   const at::Tensor mixed = x + attention.forward(input_norm.forward(x), pass, layer);
-  return mixed + mlp.forward(post_attention_norm.forward(mixed), pass);
+  // A copy: the backward may run it again after this function's caller has let go of the pass.
+  const auto run_mlp = [this, pass](const at::Tensor& input) {
+    return input + mlp.forward(post_attention_norm.forward(input), pass);
+  };
+  return pass.recompute == Recompute::kMlp ? recompute(run_mlp, mixed) : run_mlp(mixed);
 }
 
 }  // namespace graft

@@ -20,13 +20,20 @@ struct KvCache {
   std::pair<at::Tensor, at::Tensor> append(std::size_t layer, const at::Tensor& k, const at::Tensor& v);
 };
 
+/// What a block does not keep from forward to backward and computes again.
+enum class Recompute {
+  kNothing,
+  kMlp,    ///< everything of the MLP but its input: selective activation checkpointing
+  kBlocks  ///< everything but the block's input: full activation checkpointing
+};
+
 /// What a forward pass knows besides its tokens.
 struct Pass {
   PackLayout layout;
   std::optional<DropoutKey> dropout;  ///< set in training only
-  bool recompute_blocks = false;  ///< keep only each block's input, compute the rest again in the backward
-  KvCache* cache = nullptr;       ///< decoding: the pack is one sequence that goes on after the cache
-  RotaryTable rotary;             ///< filled by Decoder
+  Recompute recompute = Recompute::kNothing;
+  KvCache* cache = nullptr;  ///< decoding: the pack is one sequence that goes on after the cache
+  RotaryTable rotary;        ///< filled by Decoder
 };
 
 }  // namespace graft

@@ -134,8 +134,8 @@ Type<TrainOptions> train() {
       .key("activation_checkpointing", &TrainOptions::activation_checkpointing,
            choice<Checkpointing>({{"auto", Checkpointing::kAuto},
                                   {"none", Checkpointing::kNone},
-                                  {"full", Checkpointing::kFull}},
-                                 {"selective"}),
+                                  {"selective", Checkpointing::kSelective},
+                                  {"full", Checkpointing::kFull}}),
            "recompute activations in the backward pass")
       .key("max_grad_norm", &TrainOptions::max_grad_norm, number(from(0)),
            "longer gradients are cut to it; 0: off")

@@ -7,7 +7,7 @@
 namespace graft {
 
 enum class Objective { kSft, kPretrain };
-enum class ActivationCheckpointing { kAuto, kNone, kFull };
+enum class ActivationCheckpointing { kAuto, kNone, kSelective, kFull };
 enum class ScheduleName { kCosine, kLinear, kConstant };
 
 /// Section `train` of a recipe.

@@ -54,8 +54,11 @@ Plan make_plan(const TrainOptions& train, const ModelConfig& config, ComputeDTyp
       train.micro_batch_tokens > 0
           ? train.micro_batch_tokens
           : automatic_micro_batch(plan.activation_bytes_per_token, weights, installed_memory);
-  plan.recompute_blocks = train.activation_checkpointing == ActivationCheckpointing::kFull;
-  plan.recompute_long = train.activation_checkpointing == ActivationCheckpointing::kAuto;
+  const auto policy = train.activation_checkpointing;
+  plan.recompute = policy == ActivationCheckpointing::kFull        ? Recompute::kBlocks
+                   : policy == ActivationCheckpointing::kSelective ? Recompute::kMlp
+                                                                   : Recompute::kNothing;
+  plan.recompute_long = policy == ActivationCheckpointing::kAuto ? Recompute::kBlocks : plan.recompute;
   return plan;
 }
 

@@ -4,6 +4,7 @@
 
 #include "model/config.h"
 #include "model/options.h"
+#include "model/pass.h"
 #include "peft/options.h"
 #include "train/options.h"
 
@@ -14,10 +15,10 @@ namespace graft {
 struct Plan {
   std::int64_t steps_per_epoch = 0;
   std::int64_t total_steps = 0;
-  std::int64_t micro_batch_tokens = 0;  ///< tokens per micro-step
-  bool recompute_blocks = false;        ///< full activation checkpointing in every micro-step
-  bool recompute_long = false;  ///< the same only in micro-steps of more than micro_batch_tokens tokens
-  std::uint64_t activation_bytes_per_token = 0;  ///< kept from forward to backward without checkpointing
+  std::int64_t micro_batch_tokens = 0;             ///< tokens per micro-step
+  Recompute recompute = Recompute::kNothing;       ///< of every micro-step …
+  Recompute recompute_long = Recompute::kNothing;  ///< … and of one of more than micro_batch_tokens tokens
+  std::uint64_t activation_bytes_per_token = 0;    ///< kept from forward to backward without checkpointing
 };
 
 /// Bytes that one token keeps from forward to backward in all blocks, without checkpointing.

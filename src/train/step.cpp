@@ -36,7 +36,7 @@ std::optional<double> accumulate_gradients(const Decoder& model, const Step& ste
     Pass pass;
     pass.dropout = dropout;
     const bool is_long = static_cast<std::int64_t>(pack.tokens.size()) > plan.micro_batch_tokens;
-    pass.recompute_blocks = plan.recompute_blocks || (plan.recompute_long && is_long);
+    pass.recompute = is_long ? plan.recompute_long : plan.recompute;
     const at::Tensor sum = token_losses(model, pack, pass).sum();
     const double pack_loss = sum.item<double>();
     check(std::isfinite(pack_loss), ExitCode::kNumerics, "the loss is not finite (", pack_loss, ") for ",

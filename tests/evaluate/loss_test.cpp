@@ -118,7 +118,7 @@ TEST(TokenLosses, RecomputedBlocksGiveTheSameGradient) {
   Pass pass;
   pass.dropout = DropoutKey{.seed = 3, .epoch = 1};
   const at::Tensor kept = adapted.gradient(examples, 1, pass);
-  pass.recompute_blocks = true;
+  pass.recompute = Recompute::kBlocks;
   EXPECT_LE(relative_difference(adapted.gradient(examples, 1, pass), kept), 1e-6);
 }
 

@@ -51,11 +51,11 @@ TEST(Plan, AGivenMicroBatchIsKept) {
 
 TEST(Plan, AutoCheckpointingRecomputesOnlyWhatIsLongerThanAMicroStep) {
   const Plan automatic = make_plan({}, smollm2(), ComputeDType::kBF16, 100, 64 * kGiB);
-  EXPECT_FALSE(automatic.recompute_blocks);
-  EXPECT_TRUE(automatic.recompute_long);
+  EXPECT_EQ(automatic.recompute, Recompute::kNothing);
+  EXPECT_EQ(automatic.recompute_long, Recompute::kBlocks);
   const Plan none = make_plan({.activation_checkpointing = ActivationCheckpointing::kNone}, smollm2(),
                               ComputeDType::kBF16, 100, 64 * kGiB);
-  EXPECT_FALSE(none.recompute_long);
+  EXPECT_EQ(none.recompute_long, Recompute::kNothing);
 }
 
 }  // namespace
