@@ -5,6 +5,8 @@
 
 namespace graft {
 
+using Bf16Bits = std::uint16_t;  ///< a bfloat16 as it lies in memory
+
 // Inline, so that loops over them become vector code.
 
 /// The value of a bfloat16.

@@ -1,9 +1,9 @@
 #pragma once
 
 #include <cstdint>
-#include <string_view>
 #include <type_traits>
-#include <vector>
+
+#include "kernels/cpu/cpu_path.h"
 
 namespace graft {
 
@@ -54,12 +54,6 @@ struct RowKernels {
   /// y = x * factor. y may be x.
   void (*scale)(const T* x, Sum factor, std::int64_t count, T* y);
 };
-
-/// The instruction sets that the kernels are compiled for, plainest first.
-enum class CpuPath { kScalar, kAvx2, kAvx512 };
-std::string_view name(CpuPath path);
-/// Those that this machine can run; the last is the best.
-std::vector<CpuPath> cpu_paths();
 
 template <class T>
 const RowKernels<T>& row_kernels(CpuPath path);

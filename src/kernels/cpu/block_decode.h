@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/cpu/cpu_path.h"
+#include "kernels/dtype.h"
+#include "kernels/nf4.h"
+
+namespace graft {
+
+/// Decodes `count` weights (a multiple of 32) from the start of a GGUF block to bf16; bytes and target at any
+/// address.
+using DecodeRun = void (*)(const std::byte* blocks, std::int64_t count, Bf16Bits* out);
+/// Decodes weights first … first + count - 1 of a tensor to bf16; fastest where first is the start of a
+/// block.
+using DecodeNf4Run = void (*)(const Nf4View& weights, std::int64_t first, std::int64_t count, Bf16Bits* out);
+
+/// Decoding of frozen weights inside a matrix product, on the calling thread. Each equals decoding to fp32
+/// (decode_to_f32, decode_nf4) and rounding to nearest even, bit for bit; which NaN comes out of an infinite
+/// scale is the machine's choice.
+struct BlockDecode {
+  DecodeRun q4_0, q4_1, q5_0, q5_1, q8_0;
+  DecodeNf4Run nf4;
+
+  /// The function for a GGUF block type; null for other types.
+  DecodeRun run(DType dtype) const;
+};
+
+const BlockDecode& block_decode(CpuPath path);
+/// The table of the best path, found once.
+const BlockDecode& block_decode();
+
+/// The tables, one file each.
+namespace block_tables {
+extern const BlockDecode kScalar, kAvx2, kAvx512;
+}
+
+}  // namespace graft

@@ -1,0 +1,171 @@
+#include "kernels/nf4.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+
+// Products and sums are rounded one by one, in bitsandbytes' order, which makes the results equal bit for
+// bit.
+
+namespace graft {
+namespace {
+
+// Means of neighbours of `count` + 1 points from 0.1 to 1, as torch.linspace computes them: from both ends,
+// fused.
+float dynamic_fraction(int k, int count) {
+  const float step = 0.9F / static_cast<float>(count);
+  const auto point = [&](int i) {
+    return i < (count + 1) / 2 ? std::fma(step, static_cast<float>(i), 0.1F)
+                               : std::fma(-step, static_cast<float>(count - i), 1.0F);
+  };
+  return (point(k) + point(k + 1)) / 2.0F;
+}
+
+std::array<float, 256> make_dynamic_map() {
+  constexpr int kExponents = 7;
+  std::array<float, 256> values{};
+  std::size_t next = 0;
+  values[next++] = 0.0F;
+  values[next++] = 1.0F;
+  for (int exponent = 0; exponent < kExponents; ++exponent) {
+    const double power = std::pow(10.0, exponent - (kExponents - 1));
+    const int fractions = 1 << exponent;
+    for (int k = 0; k < fractions; ++k) {
+      const float value = static_cast<float>(power) * dynamic_fraction(k, fractions);
+      values[next++] = value;
+      values[next++] = -value;
+    }
+  }
+  assert(next == values.size());
+  std::sort(values.begin(), values.end());
+  return values;
+}
+
+// Halfway points between neighbouring values.
+template <std::size_t size>
+std::array<float, size - 1> bounds_of(const std::array<float, size>& values) {
+  std::array<float, size - 1> bounds;
+  for (std::size_t i = 0; i + 1 < size; ++i) bounds[i] = (values[i] + values[i + 1]) / 2.0F;
+  return bounds;
+}
+
+// torch clamps a scale to this before it divides by it: a block of zeros becomes codes of 0.
+constexpr float kSmallestScale = 1e-38F;
+
+float largest_magnitude(std::span<const float> values) {
+  float largest = 0;
+  for (const float value : values) largest = std::max(largest, std::abs(value));
+  return largest;
+}
+
+// Codes of up to one block, one a byte.
+void encode_block(std::span<const float> weights, std::int64_t block, float* absmax, std::uint8_t* codes) {
+  static const auto bounds = bounds_of(kNf4Values);
+  const float largest = largest_magnitude(weights), divisor = std::max(largest, kSmallestScale);
+  // bitsandbytes multiplies whole blocks by the inverse, but divides a short last block, whose scale it
+  // clamps too.
+  const bool whole = static_cast<std::int64_t>(weights.size()) == block;
+  *absmax = whole ? largest : divisor;
+  const float inverse = 1.0F / divisor;
+  std::fill_n(codes, weights.size(), std::uint8_t{0});
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    const float scaled = std::clamp(whole ? weights[i] * inverse : weights[i] / divisor, -1.0F, 1.0F);
+    std::uint8_t code = 0;
+    for (const float bound : bounds) code = static_cast<std::uint8_t>(code + (bound < scaled));
+    codes[i] = code;
+  }
+}
+
+// 8-bit codes of the 65,536 steps from -1 to 1 to which bitsandbytes rounds on a CPU first.
+std::vector<std::uint8_t> make_dynamic_codes() {
+  const auto bounds = bounds_of(dynamic_map());
+  std::vector<std::uint8_t> codes(65536);
+  for (std::size_t i = 0; i < codes.size(); ++i) {
+    const float value = 2.0F * static_cast<float>(i) / 65535.0F - 1.0F;
+    codes[i] =
+        static_cast<std::uint8_t>(std::lower_bound(bounds.begin(), bounds.end(), value) - bounds.begin());
+  }
+  return codes;
+}
+
+std::uint8_t dynamic_code(float scaled) {
+  static const std::vector<std::uint8_t> codes = make_dynamic_codes();
+  // A scale so small that its inverse is infinite makes NaN of 0, which becomes code 0.
+  if (std::isnan(scaled)) return codes[0];
+  const float place = std::fma((std::clamp(scaled, -1.0F, 1.0F) + 1.0F) * 0.5F, 65535.0F, 0.5F);
+  return codes[static_cast<std::size_t>(place)];
+}
+
+}  // namespace
+
+const std::array<float, 256>& dynamic_map() {
+  static const std::array<float, 256> map = make_dynamic_map();
+  return map;
+}
+
+void decode_nf4(const Nf4View& weights, std::int64_t first, std::span<float> target) {
+  const auto count = static_cast<std::int64_t>(target.size());
+  for (std::int64_t i = 0; i < count;) {
+    const std::int64_t b = (first + i) / weights.block;
+    const float scale = weights.scale(b);
+    for (const std::int64_t end = std::min(count, (b + 1) * weights.block - first); i < end; ++i) {
+      const std::int64_t place = first + i;
+      const auto pair = std::to_integer<unsigned>(weights.codes[place / 2]);
+      target[static_cast<std::size_t>(i)] = kNf4Values[place % 2 == 0 ? pair >> 4 : pair & 15U] * scale;
+    }
+  }
+}
+
+void encode_nf4(std::span<const float> weights, std::int64_t block, std::byte* codes, float* absmax) {
+  const std::uint8_t kZero = 7;
+  std::vector<std::uint8_t> unpacked(static_cast<std::size_t>(block) + 1);
+  for (std::size_t first = 0; first < weights.size(); first += static_cast<std::size_t>(block)) {
+    const std::size_t count = std::min(static_cast<std::size_t>(block), weights.size() - first);
+    encode_block(weights.subspan(first, count), block, absmax++, unpacked.data());
+    unpacked[count] = kZero;
+    for (std::size_t i = 0; i < count; i += 2)
+      *codes++ = static_cast<std::byte>((unpacked[i] << 4) | unpacked[i + 1]);
+  }
+}
+
+void encode_nf4(std::span<const Bf16Bits> weights, std::int64_t block, std::byte* codes, float* absmax) {
+  std::vector<float> values(static_cast<std::size_t>(block));
+  for (std::size_t first = 0; first < weights.size(); first += values.size()) {
+    const auto part = weights.subspan(first, std::min(values.size(), weights.size() - first));
+    std::transform(part.begin(), part.end(), values.begin(), f32_of_bf16);
+    encode_nf4(std::span(values).first(part.size()), block, codes, absmax);
+    codes += (part.size() + 1) / 2;
+    ++absmax;
+  }
+}
+
+Nf4View Nf4Weights::view() const {
+  return {.codes = codes.data(),
+          .block = block,
+          .absmax = nullptr,
+          .absmax_codes = absmax_codes.data(),
+          .absmax_map = dynamic_map().data(),
+          .nested_absmax = nested_absmax.data(),
+          .nested_block = kNf4NestedBlock,
+          .offset = offset};
+}
+
+float mean_of_scales(std::span<const float> absmax) {
+  double sum = 0;
+  for (const float scale : absmax) sum += scale;
+  return static_cast<float>(sum / static_cast<double>(absmax.size()));
+}
+
+void encode_scales(std::span<const float> absmax, float offset, std::uint8_t* codes, float* nested_absmax) {
+  std::array<float, kNf4NestedBlock> centred;
+  for (std::size_t first = 0; first < absmax.size(); first += centred.size()) {
+    const auto part = absmax.subspan(first, std::min(centred.size(), absmax.size() - first));
+    std::transform(part.begin(), part.end(), centred.begin(), [&](float scale) { return scale - offset; });
+    const float largest = largest_magnitude(std::span(centred).first(part.size())), inverse = 1.0F / largest;
+    *nested_absmax++ = largest;
+    for (std::size_t i = 0; i < part.size(); ++i)
+      *codes++ = largest == 0 ? 0 : dynamic_code(centred[i] * inverse);
+  }
+}
+
+}  // namespace graft
