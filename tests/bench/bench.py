@@ -37,7 +37,7 @@ def step_flops(rows):
 
 
 def probe(args, tokens, targets):
-    out = subprocess.run([args.probe, str(tokens), str(targets)], check=True, capture_output=True, text=True).stdout
+    out = subprocess.run([args.probe, args.base, str(tokens), str(targets)], check=True, capture_output=True, text=True).stdout
     return json.loads(out)
 
 
