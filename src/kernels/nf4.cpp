@@ -104,14 +104,15 @@ const std::array<float, 256>& dynamic_map() {
 }
 
 void decode_nf4(const Nf4View& weights, std::int64_t first, std::span<float> target) {
-  const auto count = static_cast<std::int64_t>(target.size());
-  for (std::int64_t i = 0; i < count;) {
-    const std::int64_t b = (first + i) / weights.block;
-    const float scale = weights.scale(b);
-    for (const std::int64_t end = std::min(count, (b + 1) * weights.block - first); i < end; ++i) {
-      const std::int64_t place = first + i;
-      const auto pair = std::to_integer<unsigned>(weights.codes[place / 2]);
-      target[static_cast<std::size_t>(i)] = kNf4Values[place % 2 == 0 ? pair >> 4 : pair & 15U] * scale;
+  if (target.empty()) return;
+  Nf4Scales scales(weights, first / weights.block);
+  std::int64_t block_end = (first / weights.block + 1) * weights.block;
+  float* out = target.data();
+  for (const std::int64_t end = first + std::ssize(target); first < end; block_end += weights.block) {
+    const float scale = scales.next();
+    for (const std::int64_t last = std::min(end, block_end); first < last; ++first) {
+      const auto pair = std::to_integer<unsigned>(weights.codes[first / 2]);
+      *out++ = kNf4Values[first % 2 == 0 ? pair >> 4 : pair & 15U] * scale;
     }
   }
 }

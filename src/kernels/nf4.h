@@ -41,19 +41,37 @@ const std::array<float, 256>& dynamic_map();
 /// its scale in block i / block. The scales are `absmax`, or where that is null absmax_map[absmax_codes[b]] *
 /// nested_absmax[b / nested_block] + offset.
 struct Nf4View {
-  const std::byte* codes;
-  std::int64_t block;                ///< an even number
-  const float* absmax;               ///< [blocks] or null
-  const std::uint8_t* absmax_codes;  ///< [blocks]
-  const float* absmax_map;           ///< [256]
-  const float* nested_absmax;        ///< [blocks / nested_block, rounded up]
-  std::int64_t nested_block;
-  float offset;
+  const std::byte* codes = nullptr;
+  std::int64_t block = kNf4Block;              ///< an even number
+  const float* absmax = nullptr;               ///< [blocks] or null
+  const std::uint8_t* absmax_codes = nullptr;  ///< [blocks]
+  const float* absmax_map = nullptr;           ///< [256]
+  const float* nested_absmax = nullptr;        ///< [blocks / nested_block, rounded up]
+  std::int64_t nested_block = kNf4NestedBlock;
+  float offset = 0;
+};
 
-  float scale(std::int64_t b) const {
-    if (absmax != nullptr) return absmax[b];
-    return absmax_map[absmax_codes[b]] * nested_absmax[b / nested_block] + offset;
+/// The scales of a tensor one after the other, from block `block` on.
+class Nf4Scales {
+ public:
+  Nf4Scales(const Nf4View& weights, std::int64_t block)
+      : weights_(weights),
+        block_(block),
+        nested_(block / weights.nested_block),
+        nested_end_((nested_ + 1) * weights.nested_block) {}
+  float next() {
+    if (weights_.absmax != nullptr) return weights_.absmax[block_++];
+    if (block_ == nested_end_) {
+      ++nested_;
+      nested_end_ += weights_.nested_block;
+    }
+    return weights_.absmax_map[weights_.absmax_codes[block_++]] * weights_.nested_absmax[nested_] +
+           weights_.offset;
   }
+
+ private:
+  const Nf4View& weights_;
+  std::int64_t block_, nested_, nested_end_;
 };
 
 /// Decodes weights first … first + target.size() - 1 to fp32.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 
 namespace graft {
 namespace {
@@ -59,7 +60,14 @@ DecodeRun BlockDecode::run(DType dtype) const {
   }
 }
 
-const BlockDecode& block_decode(CpuPath) { return block_tables::kScalar; }
+const BlockDecode& block_decode(CpuPath path) {
+#ifdef __x86_64__
+  if (path == CpuPath::kAvx512) return block_tables::kAvx512;
+  if (path == CpuPath::kAvx2) return block_tables::kAvx2;
+#endif
+  assert(path == CpuPath::kScalar);
+  return block_tables::kScalar;
+}
 
 const BlockDecode& block_decode() {
   static const BlockDecode& best = block_decode(cpu_paths().back());

@@ -1,0 +1,104 @@
+#pragma once
+
+#include <immintrin.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/cpu/block_decode.h"
+
+/// The vector form of block_decode.cpp, included by one file per instruction set, which defines before:
+/// Table, the 16 bf16 that 4-bit codes of one block stand for; Table scaled(values, scale), values[i] *
+/// scale; Table scaled(values, scale, minimum), that + minimum; and from 16 bytes of codes to 32 weights
+/// expand_pairs (NF4's order), expand_halves (GGUF's order), expand_fifth (with a table for each fifth bit);
+/// look_up, one weight; scale_bytes, 32 signed bytes.
+///
+/// A block of 4 or 5-bit codes has only 16 or 32 different weights: they are computed and rounded once for
+/// the block, and the codes look them up, which also gives the scalar loop's bits.
+namespace graft {
+namespace {
+
+constexpr std::int64_t kRun = 32;  // weights of one step, and of a GGUF block
+
+constexpr std::array<float, 16> counting_from(float first) {
+  std::array<float, 16> values{};
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = first + static_cast<float>(i);
+  return values;
+}
+constexpr auto kFrom0 = counting_from(0), kFrom16 = counting_from(16), kFromMinus8 = counting_from(-8),
+               kFromMinus16 = counting_from(-16);
+
+std::uint16_t half_at(const std::byte* from) {
+  std::uint16_t half;
+  std::memcpy(&half, from, sizeof half);
+  return half;
+}
+std::uint32_t word_at(const std::byte* from) {
+  std::uint32_t word;
+  std::memcpy(&word, from, sizeof word);
+  return word;
+}
+float scale_at(const std::byte* from) { return _cvtsh_ss(half_at(from)); }
+
+void decode_q4_0(const std::byte* block, std::int64_t count, Bf16Bits* out) {
+  for (; count > 0; count -= kRun, block += 18, out += kRun)
+    expand_halves(block + 2, scaled(kFromMinus8.data(), scale_at(block)), out);
+}
+
+void decode_q4_1(const std::byte* block, std::int64_t count, Bf16Bits* out) {
+  for (; count > 0; count -= kRun, block += 20, out += kRun)
+    expand_halves(block + 4, scaled(kFrom0.data(), scale_at(block), scale_at(block + 2)), out);
+}
+
+void decode_q5_0(const std::byte* block, std::int64_t count, Bf16Bits* out) {
+  for (; count > 0; count -= kRun, block += 22, out += kRun) {
+    const float d = scale_at(block);
+    expand_fifth(block + 6, word_at(block + 2), scaled(kFromMinus16.data(), d), scaled(kFrom0.data(), d),
+                 out);
+  }
+}
+
+void decode_q5_1(const std::byte* block, std::int64_t count, Bf16Bits* out) {
+  for (; count > 0; count -= kRun, block += 24, out += kRun) {
+    const float d = scale_at(block), m = scale_at(block + 2);
+    expand_fifth(block + 8, word_at(block + 4), scaled(kFrom0.data(), d, m), scaled(kFrom16.data(), d, m),
+                 out);
+  }
+}
+
+void decode_q8_0(const std::byte* block, std::int64_t count, Bf16Bits* out) {
+  for (; count > 0; count -= kRun, block += 34, out += kRun) scale_bytes(block + 2, scale_at(block), out);
+}
+
+// Weights first … last - 1, all of one block.
+Bf16Bits* decode_nf4_block(const std::byte* codes, std::int64_t first, std::int64_t last, const Table& table,
+                           Bf16Bits* out) {
+  const auto code = [&](std::int64_t i) {
+    return std::to_integer<unsigned>(codes[i / 2]) >> (i % 2 == 0 ? 4 : 0) & 15U;
+  };
+  if (first % 2 != 0 && first < last) *out++ = look_up(table, code(first++));
+  for (; first + kRun <= last; first += kRun, out += kRun) expand_pairs(codes + first / 2, table, out);
+  for (; first < last; ++first) *out++ = look_up(table, code(first));
+  return out;
+}
+
+void decode_nf4_run(const Nf4View& weights, std::int64_t first, std::int64_t count, Bf16Bits* out) {
+  if (count == 0) return;
+  Nf4Scales scales(weights, first / weights.block);
+  std::int64_t block_end = (first / weights.block + 1) * weights.block;
+  for (const std::int64_t end = first + count; first < end; block_end += weights.block) {
+    const std::int64_t last = std::min(end, block_end);
+    out = decode_nf4_block(weights.codes, first, last, scaled(kNf4Values.data(), scales.next()), out);
+    first = last;
+  }
+}
+
+constexpr BlockDecode kTable = {.q4_0 = decode_q4_0,
+                                .q4_1 = decode_q4_1,
+                                .q5_0 = decode_q5_0,
+                                .q5_1 = decode_q5_1,
+                                .q8_0 = decode_q8_0,
+                                .nf4 = decode_nf4_run};
+
+}  // namespace
+}  // namespace graft
