@@ -4,6 +4,8 @@
 #include <cassert>
 #include <cmath>
 
+#include "kernels/magnitude.h"
+
 // Products and sums are rounded one by one, in bitsandbytes' order, which makes the results equal bit for
 // bit.
 
@@ -52,29 +54,38 @@ std::array<float, size - 1> bounds_of(const std::array<float, size>& values) {
 // torch clamps a scale to this before it divides by it: a block of zeros becomes codes of 0.
 constexpr float kSmallestScale = 1e-38F;
 
-float largest_magnitude(std::span<const float> values) {
-  float largest = 0;
-  for (const float value : values) largest = std::max(largest, std::abs(value));
-  return largest;
-}
+constexpr std::size_t kChunk = 64;
+constexpr std::uint8_t kCodeOfZero = 7;
 
-// Codes of up to one block, one a byte.
-void encode_block(std::span<const float> weights, std::int64_t block, float* absmax, std::uint8_t* codes) {
-  static const auto bounds = bounds_of(kNf4Values);
-  const float largest = largest_magnitude(weights), divisor = std::max(largest, kSmallestScale);
-  // bitsandbytes multiplies whole blocks by the inverse, but divides a short last block, whose scale it
-  // clamps too.
-  const bool whole = static_cast<std::int64_t>(weights.size()) == block;
-  *absmax = whole ? largest : divisor;
-  const float inverse = 1.0F / divisor;
-  std::fill_n(codes, weights.size(), std::uint8_t{0});
-  for (std::size_t i = 0; i < weights.size(); ++i) {
-    const float scaled = std::clamp(whole ? weights[i] * inverse : weights[i] / divisor, -1.0F, 1.0F);
-    std::uint8_t code = 0;
-    for (const float bound : bounds) code = static_cast<std::uint8_t>(code + (bound < scaled));
-    codes[i] = code;
+// Codes of one block, packed.
+class BlockEncoder {
+ public:
+  // bitsandbytes multiplies whole blocks by the inverse, but divides a short last block.
+  BlockEncoder(float divisor, bool is_whole)
+      : divisor_(divisor), inverse_(1.0F / divisor), is_whole_(is_whole) {}
+
+  // Up to kChunk weights.
+  std::byte* encode(std::span<const float> weights, std::byte* codes) const {
+    static const auto bounds = bounds_of(kNf4Values);
+    std::array<float, kChunk> scaled{};
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+      const float x = is_whole_ ? weights[i] * inverse_ : weights[i] / divisor_;
+      scaled[i] = x < -1.0F ? -1.0F : x > 1.0F ? 1.0F : x;
+    }
+    std::array<std::int32_t, kChunk> places{};
+    for (const float bound : bounds) {
+      for (std::size_t i = 0; i < kChunk; ++i) places[i] += bound >= scaled[i] ? 0 : 1;
+    }
+    if (weights.size() % 2 != 0) places[weights.size()] = kCodeOfZero;
+    for (std::size_t i = 0; i < weights.size(); i += 2)
+      *codes++ = static_cast<std::byte>((places[i] << 4) | places[i + 1]);
+    return codes;
   }
-}
+
+ private:
+  float divisor_, inverse_;
+  bool is_whole_;
+};
 
 // 8-bit codes of the 65,536 steps from -1 to 1 to which bitsandbytes rounds on a CPU first.
 std::vector<std::uint8_t> make_dynamic_codes() {
@@ -118,14 +129,16 @@ void decode_nf4(const Nf4View& weights, std::int64_t first, std::span<float> tar
 }
 
 void encode_nf4(std::span<const float> weights, std::int64_t block, std::byte* codes, float* absmax) {
-  const std::uint8_t kZero = 7;
-  std::vector<std::uint8_t> unpacked(static_cast<std::size_t>(block) + 1);
-  for (std::size_t first = 0; first < weights.size(); first += static_cast<std::size_t>(block)) {
-    const std::size_t count = std::min(static_cast<std::size_t>(block), weights.size() - first);
-    encode_block(weights.subspan(first, count), block, absmax++, unpacked.data());
-    unpacked[count] = kZero;
-    for (std::size_t i = 0; i < count; i += 2)
-      *codes++ = static_cast<std::byte>((unpacked[i] << 4) | unpacked[i + 1]);
+  const auto size = static_cast<std::size_t>(block);
+  for (std::size_t first = 0; first < weights.size(); first += size) {
+    const auto part = weights.subspan(first, std::min(size, weights.size() - first));
+    const float largest = largest_magnitude(part),
+                divisor = largest < kSmallestScale ? kSmallestScale : largest;
+    const bool is_whole = part.size() == size;
+    *absmax++ = is_whole ? largest : divisor;
+    const BlockEncoder encoder(divisor, is_whole);
+    for (std::size_t i = 0; i < part.size(); i += kChunk)
+      codes = encoder.encode(part.subspan(i, std::min(kChunk, part.size() - i)), codes);
   }
 }
 

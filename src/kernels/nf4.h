@@ -78,8 +78,8 @@ class Nf4Scales {
 void decode_nf4(const Nf4View& weights, std::int64_t first, std::span<float> target);
 
 /// Encodes weights from the start of a block: codes [(n + 1) / 2] (the odd half of a last byte is the code of
-/// 0) and absmax [n / block, rounded up]. A large tensor can be encoded in pieces of whole blocks. Finite
-/// weights only.
+/// 0) and absmax [n / block, rounded up]. A large tensor can be encoded in pieces of whole blocks. The scale
+/// of a block with a weight that is not finite is not finite either.
 void encode_nf4(std::span<const float> weights, std::int64_t block, std::byte* codes, float* absmax);
 void encode_nf4(std::span<const Bf16Bits> weights, std::int64_t block, std::byte* codes, float* absmax);
 

@@ -5,6 +5,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -137,6 +138,20 @@ TEST(Nf4, PiecesOfWholeBlocksMakeTheSameTensor) {
   encode_nf4(std::span(weights).subspan(128), 64, joined.data() + 64, pieces.data() + 2);
   EXPECT_EQ(joined, codes);
   EXPECT_EQ(pieces, whole);
+}
+
+TEST(Nf4, KeepsWhatIsNotFiniteVisible) {
+  for (const float bad : {NAN, std::numeric_limits<float>::infinity()}) {
+    std::vector<float> weights(128, 0.5F), absmax(2), decoded(128);
+    weights[70] = bad;
+    std::vector<std::byte> codes(64);
+    encode_nf4(weights, 64, codes.data(), absmax.data());
+    decode_nf4({.codes = codes.data(), .absmax = absmax.data()}, 0, decoded);
+    EXPECT_EQ(decoded[63], 0.5F);
+    EXPECT_FALSE(std::isfinite(decoded[70]));
+    EXPECT_FALSE(
+        std::isfinite(mean_of_scales(absmax)));  // so that doubly quantised scales are not finite either
+  }
 }
 
 }  // namespace
