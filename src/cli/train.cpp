@@ -26,7 +26,7 @@ namespace {
 struct TrainArguments {
   std::string recipe;
   std::vector<std::string> overrides;
-  bool resume = false, overwrite = false, dry_run = false;
+  bool resume = false, overwrite = false, dry_run = false, profile = false, json = false;
 
   ExistingRun existing() const {
     if (resume) return ExistingRun::kResume;
@@ -38,13 +38,17 @@ std::optional<TrainArguments> parse(const std::vector<std::string>& words) {
   TrainArguments arguments;
   Arguments parser(
       {.verb = "train",
-       .synopsis = "RECIPE [key=value…] [--resume | --overwrite] [--dry-run]",
+       .synopsis = "RECIPE [key=value…] [--resume | --overwrite] [--dry-run] [--profile] [--json]",
        .about = "Trains the adapter that a recipe describes and writes it to the recipe's output_dir.",
        .example = "graft train recipes/cooking.yaml train.epochs=1"});
   parser.flag("resume", arguments.resume, "go on from the newest checkpoint in output_dir");
   parser.flag("overwrite", arguments.overwrite, "remove the run that output_dir holds");
   parser.flag("dry-run", arguments.dry_run,
               "load and check everything, say what would be done, write nothing");
+  parser.flag(
+      "profile", arguments.profile,
+      "time and bytes by kind of operation, beside the machine's GEMM rate; also output_dir/profile.json");
+  parser.flag("json", arguments.json, "the result as one JSON document");
   parser.operand("RECIPE", arguments.recipe);
   parser.operands("key=value", arguments.overrides);
   if (!parser.parse(words)) return std::nullopt;
@@ -113,16 +117,30 @@ void write_adapter(const RunFolder& folder, const RunState& state, bool keep_bes
   adapter.commit();
 }
 
+// The table for a reader, and the same as data in the run's folder.
+Json report_profile(Profile& profile, const RunFolder& folder) {
+  profile.probe();
+  say(profile.table());
+  Json json = profile.json();
+  write_file(folder.profile(), to_text(json, 1) + "\n");
+  return json;
+}
+
 ExitCode finish(const TrainingResult& result, const RunFolder& folder, const Recipe& recipe,
-                const RunRecord& record, const ModelConfig& config, const std::string& recipe_path) {
+                const RunRecord& record, const ModelConfig& config, const TrainArguments& arguments,
+                const Json& profile) {
   if (result.outcome == Outcome::kInterrupted) {
     say("stopped after step " + std::to_string(result.state.step) + "; the state is saved");
-    say("go on: graft train " + recipe_path + " --resume");
+    say("go on: graft train " + arguments.recipe + " --resume");
+    if (arguments.json) print_json(result_document(result, folder, profile));
     return ExitCode::kStopped;
   }
   write_adapter(folder, result.state, recipe.checkpoint.keep_best, recipe.model.path, config);
   write_run_record(folder, record, &result.state);
-  print(result_text(result, folder, recipe));
+  if (arguments.json)
+    print_json(result_document(result, folder, profile));
+  else
+    print(result_text(result, folder, recipe));
   return ExitCode::kDone;
 }
 
@@ -135,6 +153,7 @@ ExitCode run_train(const std::vector<std::string>& words) {
   check_output_folder(recipe.output_dir, arguments->existing());
   if (arguments->resume && run_is_finished(recipe.output_dir)) {
     say(recipe.output_dir + " holds a finished run: nothing to do");
+    if (arguments->json) print_json({{"outcome", "nothing_to_do"}, {"output_dir", recipe.output_dir}});
     return ExitCode::kDone;
   }
   const Path checkpoint = arguments->resume ? checkpoint_to_resume(recipe) : Path();
@@ -163,12 +182,17 @@ ExitCode run_train(const std::vector<std::string>& words) {
                               {"tokenizer", hash_tokenizer(recipe.model.path)},
                               {"data", hash_data(data.train_report, data.eval_report)}}};
   say(header_text(recipe, model, adapters, record));
-  if (arguments->dry_run) return ExitCode::kDone;
+  if (arguments->dry_run) {
+    if (arguments->json) print_json({{"outcome", "dry_run"}, {"output_dir", recipe.output_dir}});
+    return ExitCode::kDone;
+  }
 
   RunFolder folder(recipe.output_dir, arguments->existing());
   cut_metrics(folder.metrics(), checkpoint.empty() ? -1 : read_state(checkpoint).step);
   write_file(folder.recipe(), to_yaml(recipe));
   write_run_record(folder, record, nullptr);
+  std::optional<Profile> profile;
+  if (arguments->profile) profile.emplace(model.config, recipe.model.dtype, adapters.parameter_count());
   const Training training{.model = model,
                           .adapters = adapters,
                           .data = data,
@@ -178,10 +202,13 @@ ExitCode run_train(const std::vector<std::string>& words) {
                           .base_path = recipe.model.path,
                           .adapter_metadata = base_identity(model, adapters.modules),
                           .hashes = record.hashes,
+                          .profile = profile ? &*profile : nullptr,
                           .after_evaluation = [&](std::int64_t) {
                             print_samples(model, tokenizer, chat, recipe.evaluation.sample_prompts);
                           }};
-  return finish(train(training, checkpoint), folder, recipe, record, model.config, arguments->recipe);
+  const TrainingResult result = train(training, checkpoint);
+  const Json profiled = profile ? report_profile(*profile, folder) : Json(nullptr);
+  return finish(result, folder, recipe, record, model.config, *arguments, profiled);
 }
 
 }  // namespace graft

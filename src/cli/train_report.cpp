@@ -100,4 +100,16 @@ std::string result_text(const TrainingResult& result, const RunFolder& folder, c
   return text;
 }
 
+Json result_document(const TrainingResult& result, const RunFolder& folder, const Json& profile) {
+  const char* outcome = result.outcome == Outcome::kFinished       ? "finished"
+                        : result.outcome == Outcome::kStoppedEarly ? "stopped_early"
+                                                                   : "interrupted";
+  const bool interrupted = result.outcome == Outcome::kInterrupted;
+  return {{"outcome", outcome},
+          {"output_dir", folder.path().string()},
+          {"adapter", interrupted ? Json(nullptr) : Json(folder.adapter().string())},
+          {"result", result_json(result.state)},
+          {"profile", profile}};
+}
+
 }  // namespace graft

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "base/json.h"
 #include "model/decoder.h"
 #include "recipe/recipe.h"
 #include "train/run_record.h"
@@ -17,5 +18,9 @@ std::string header_text(const Recipe& recipe, const Decoder& model, const Adapte
 /// What came of it: held-out loss before and after, what was written, the command that tries it. Ends with a
 /// newline.
 std::string result_text(const TrainingResult& result, const RunFolder& folder, const Recipe& recipe);
+
+/// The same as one document: "outcome", "output_dir", "adapter", "result" as in run.json, "profile" (null
+/// without one).
+Json result_document(const TrainingResult& result, const RunFolder& folder, const Json& profile);
 
 }  // namespace graft

@@ -3,8 +3,11 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "ops/attention_blocks.h"
+#include "ops/work_scope.h"
 
 namespace graft {
 namespace {
@@ -30,12 +33,33 @@ AttentionProblem problem_of(const at::Tensor& q, const at::Tensor& k, const at::
   return {with_adjacent_rows(q), with_adjacent_rows(k), with_adjacent_rows(v), {}, options};
 }
 
+// Pairs of a query and a key that it sees, all heads.
+double visible_pairs(const AttentionProblem& problem) {
+  double pairs = 0;
+  for (const AttentionSegment& segment : problem.segments) {
+    const auto length = static_cast<double>(segment.queries);
+    const auto unseen = problem.options.window > 0
+                            ? std::max(0.0, length - static_cast<double>(problem.options.window))
+                            : 0.0;
+    pairs += (length * (length + 1) - unseen * (unseen + 1)) / 2;
+  }
+  return pairs * static_cast<double>(problem.heads());
+}
+
+// `products` of 2 E operations a pair; `passes` over the bytes of q, k, v and the result.
+WorkSize size_of(const AttentionProblem& problem, int products, int passes) {
+  const double bytes = static_cast<double>(2 * problem.q.nbytes() + problem.k.nbytes() + problem.v.nbytes());
+  return {.flops = 2.0 * products * visible_pairs(problem) * static_cast<double>(problem.width()),
+          .bytes = passes * bytes};
+}
+
 struct PackedAttention : torch::autograd::Function<PackedAttention> {
   static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& q,
                             const at::Tensor& k, const at::Tensor& v, const PackLayout& layout,
                             const AttentionOptions& options) {
     auto problem = problem_of(q, k, v, options);
     problem.segments = segments_of(layout.starts);
+    const WorkScope scope(Work::kAttention, size_of(problem, 2, 1));
     const auto result = attention_forward(problem);
     context->save_for_backward({q, k, v, result.out, result.lse});
     context->saved_data["starts"] = layout.starts;
@@ -52,6 +76,7 @@ struct PackedAttention : torch::autograd::Function<PackedAttention> {
                               {context->saved_data["scale"].toDouble(), context->saved_data["window"].toInt(),
                                context->saved_data["softcap"].toDouble()});
     problem.segments = segments_of(context->saved_data["starts"].toIntVector());
+    const WorkScope scope(Work::kAttention, size_of(problem, 5, 2));
     const auto result = attention_backward(problem, {saved[3], saved[4]}, with_adjacent_rows(grads[0]));
     return {result.dq, result.dk, result.dv, at::Tensor(), at::Tensor()};
   }

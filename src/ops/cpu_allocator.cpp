@@ -23,18 +23,29 @@ PageHeap& heap() {
   return heap;
 }
 
+// Tells libtorch's profilers, and train's, of a block that a tensor takes (+1) or gives back (-1).
+void report(void* block, std::int64_t sign) {
+  if (!c10::memoryProfilingEnabled()) return;
+  const auto bytes = static_cast<std::int64_t>(heap().size_of(block));
+  c10::reportMemoryUsageToProfiler(block, sign * bytes, 0, 0, c10::Device(c10::DeviceType::CPU));
+}
+
 void free_block(void* data) {
-  if (heap().owns(data))
+  if (heap().owns(data)) {
+    report(data, -1);
     heap().give(data);
-  else
+  } else {
     std::free(data);
+  }
 }
 
 class CachingCpuAllocator final : public c10::Allocator {
  public:
   c10::DataPtr allocate(std::size_t bytes) override {
     void* data = bytes < kSmall ? nullptr : heap().take(bytes);
-    if (data == nullptr && bytes > 0 && posix_memalign(&data, kAlignment, bytes) != 0)
+    if (data != nullptr)
+      report(data, +1);
+    else if (bytes > 0 && posix_memalign(&data, kAlignment, bytes) != 0)
       fail(ExitCode::kResource, "out of memory: the system refuses ", bytes, " bytes for a tensor",
            Hint{"lower train.micro_batch_tokens or data.max_seq_len"});
     return {data, data, &free_block, c10::Device(c10::DeviceType::CPU)};

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "ops/kernel_types.h"
 #include "ops/parallel.h"
+#include "ops/work_scope.h"
 
 namespace graft {
 namespace {
@@ -31,10 +32,20 @@ void take_losses(const at::Tensor& logits, const at::Tensor& targets, const at::
   });
 }
 
+// Products and operands: hidden, W and the gradient; logits come and go in the cache.
+WorkSize size_of(const at::Tensor& hidden, const FrozenWeight& head, bool differentiate) {
+  const double products = differentiate ? 2 : 1;
+  const auto weights = static_cast<double>(head.out_features() * head.in_features());
+  return {.flops = 2 * products * static_cast<double>(hidden.size(0)) * weights,
+          .bytes = products * (static_cast<double>(hidden.nbytes()) +
+                               weights * static_cast<double>(hidden.element_size()))};
+}
+
 struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& hidden, const at::Tensor& targets,
                             const FrozenWeightPtr& head, bool differentiate) {
     const auto rows = hidden.size(0);
+    const WorkScope scope(Work::kLoss, size_of(hidden, *head, differentiate));
     const auto loss = at::empty({rows}, hidden.options().dtype(sum_type(hidden.scalar_type())));
     const auto gradient = differentiate ? at::empty_like(hidden) : at::Tensor();
     for (std::int64_t first = 0; first < rows; first += kChunkRows) {

@@ -104,6 +104,11 @@ void PageHeap::give(void* data) {
   insert(block, free);
 }
 
+std::size_t PageHeap::size_of(const void* block) const {
+  const std::lock_guard lock(mutex_);
+  return taken_.at(static_cast<std::byte*>(const_cast<void*>(block)));
+}
+
 std::uint64_t PageHeap::cached_bytes() const {
   const std::lock_guard lock(mutex_);
   std::uint64_t bytes = 0;

@@ -27,6 +27,8 @@ class PageHeap {
   void* take(std::size_t bytes);
   /// Takes back a block that take() gave.
   void give(void* block);
+  /// Bytes of a block that take() gave and give() has not taken back.
+  std::size_t size_of(const void* block) const;
   /// Whether the address lies in the range.
   bool owns(const void* address) const { return address >= base_ && address < end_; }
   /// Bytes of free blocks that hold pages.

@@ -5,6 +5,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "ops/held.h"
+#include "ops/work_scope.h"
 
 namespace graft {
 namespace {
@@ -28,6 +29,7 @@ struct Recompute : torch::autograd::Function<Recompute> {
     const at::AutoGradMode differentiate(true);
     const auto x = saved.detach().set_requires_grad(saved.requires_grad());
     const auto y = held<Body>(ctx->saved_data["f"])(x);
+    const WorkScope scope(kBackwardPass);
     if (y.requires_grad()) torch::autograd::backward({y}, {dys[0]});
     return {x.grad(), {}, {}};
   }

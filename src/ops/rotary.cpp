@@ -8,6 +8,7 @@
 
 #include "ops/kernel_types.h"
 #include "ops/parallel.h"
+#include "ops/work_scope.h"
 
 namespace graft {
 namespace {
@@ -17,6 +18,7 @@ using torch::autograd::variable_list;
 
 at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin, float sign) {
   const auto tokens = x.size(0), heads = x.size(1), half = x.size(2) / 2, width = heads * 2 * half;
+  const WorkScope scope(Work::kRotary, {.bytes = 2.0 * static_cast<double>(x.nbytes())});
   const auto y = at::empty_like(x);
   with_kernel_type(x.scalar_type(), [&](auto type) {
     using T = decltype(type);

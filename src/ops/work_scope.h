@@ -1,9 +1,12 @@
 #pragma once
 
-#include <ATen/record_function.h>
-
+#include <cstddef>
 #include <cstdint>
-#include <optional>
+#include <memory>
+
+namespace at {
+struct RecordFunction;
+}
 
 namespace graft {
 
@@ -45,7 +48,10 @@ class WorkScope {
   explicit WorkScope(const char* name, WorkSize size = {});
 
  private:
-  std::optional<at::RecordFunction> record_;
+  struct End {
+    void operator()(at::RecordFunction* record) const;
+  };
+  std::unique_ptr<at::RecordFunction, End> record_;
 };
 
 }  // namespace graft

@@ -10,6 +10,7 @@
 
 #include "base/random.h"
 #include "ops/linear.h"
+#include "ops/work_scope.h"
 
 namespace graft {
 namespace {
@@ -60,6 +61,7 @@ std::vector<at::Tensor> Lora::forward(const at::Tensor& x, const std::vector<Lin
         {group[i].weight, group[i].bias, factors_[i].a, factors_[i].b, scale_, key_of(group[i].name)});
   std::optional<LoraDropout> dropout;
   if (pass.dropout && dropout_ > 0) dropout = LoraDropout{dropout_, *pass.dropout, pass.layout};
+  const WorkScope scope(Work::kLora);
   return lora_linear(x, terms, dropout);
 }
 

@@ -9,8 +9,9 @@
 namespace graft {
 namespace {
 
-constexpr std::array<std::string_view, 6> kRunEntries = {"adapter",  "checkpoints",   "recipe.resolved.yaml",
-                                                         "run.json", "metrics.jsonl", "train.log"};
+constexpr std::array<std::string_view, 7> kRunEntries = {"adapter",  "checkpoints",   "recipe.resolved.yaml",
+                                                         "run.json", "metrics.jsonl", "profile.json",
+                                                         "train.log"};
 
 // A lock or a temporary file that a killed run left: neither a run nor somebody's file.
 bool is_left_over(const Path& entry) { return entry.filename().string().starts_with("."); }

@@ -30,6 +30,7 @@ class RunFolder {
   Path recipe() const { return path_ / "recipe.resolved.yaml"; }
   Path record() const { return path_ / "run.json"; }
   Path metrics() const { return path_ / "metrics.jsonl"; }
+  Path profile() const { return path_ / "profile.json"; }
   Path log() const { return path_ / "train.log"; }
 
  private:

@@ -35,8 +35,9 @@ Json machine() {
           {"memory_bytes", installed_memory_bytes()}};
 }
 
-// The loss before training and the one of the adapter that is kept; null without evaluation rows.
-Json result_of(const RunState& state) {
+}  // namespace
+
+Json result_json(const RunState& state) {
   Json before = nullptr, after = nullptr;
   if (!state.evaluations.empty()) {
     before = state.evaluations.front().step == 0 ? Json(state.evaluations.front().loss) : Json(nullptr);
@@ -53,8 +54,6 @@ Json result_of(const RunState& state) {
           {"first_step_seconds", state.first_step_seconds}};
 }
 
-}  // namespace
-
 void write_run_record(const RunFolder& folder, const RunRecord& record, const RunState* result) {
   Json json = {{"graft", GRAFT_VERSION},
                {"libtorch", TORCH_VERSION},
@@ -68,7 +67,7 @@ void write_run_record(const RunFolder& folder, const RunRecord& record, const Ru
                {"machine", machine()},
                {"train", to_json(record.train_data)},
                {"eval", to_json(record.eval_data)}};
-  if (result != nullptr) json["result"] = result_of(*result);
+  if (result != nullptr) json["result"] = result_json(*result);
   write_file(folder.record(), to_text(json, 1) + "\n");
 }
 

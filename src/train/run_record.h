@@ -20,6 +20,10 @@ struct RunRecord {
   std::map<std::string, std::string> hashes;
 };
 
+/// "result" of run.json. The losses are those before training and of the adapter that is kept; null without
+/// evaluation rows.
+Json result_json(const RunState& state);
+
 /// Writes run.json; with `result` the run is finished. Written whole each time.
 void write_run_record(const RunFolder& folder, const RunRecord& record, const RunState* result);
 

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "evaluate/loss.h"
+#include "ops/work_scope.h"
 
 namespace graft {
 namespace {
@@ -43,6 +44,7 @@ std::optional<double> accumulate_gradients(const Decoder& model, const Step& ste
           sources_of(pack, examples),
           Hint{"lower optim.learning_rate, or look at these rows with `graft data preview`; checkpoints are "
                "kept"});
+    const WorkScope backward(kBackwardPass);
     sum.div(targets).backward();
     loss += pack_loss;
   }

@@ -8,6 +8,7 @@
 #include "base/machine.h"
 #include "base/signals.h"
 #include "evaluate/loss.h"
+#include "ops/work_scope.h"
 #include "train/checkpoint.h"
 #include "train/metrics.h"
 #include "train/schedule.h"
@@ -50,6 +51,7 @@ class Loop {
  private:
   void restore(const Path& checkpoint);
   void record(const Evaluation& evaluation);
+  void update(StepMetrics& metrics);
   void report(StepMetrics metrics);
   Step next_step();
 
@@ -85,21 +87,30 @@ Step Loop::next_step() {
 
 void Loop::take_step() {
   const Step step = next_step();
+  const auto observation = run_.profile ? run_.profile->observe() : nullptr;
   const Clock::time_point start = Clock::now();
   const DropoutKey dropout{.seed = run_.options.seed, .epoch = epoch_};
   const auto loss =
       accumulate_gradients(run_.model, step, run_.plan, dropout, run_.data.train, stop_requested);
   if (!loss) return optimizer_.drop_gradients();
   StepMetrics metrics{.loss = *loss, .tokens = step.tokens, .target_tokens = step.target_tokens};
+  update(metrics);
+  metrics.step_seconds = seconds_since(start);
+  if (observation) run_.profile->add(observation->finish(), step);
+  ++state_.step;
+  report(metrics);
+}
+
+void Loop::update(StepMetrics& metrics) {
+  // fp32: the norm reads the gradients, the update reads them and rewrites masters and both moments.
+  const WorkScope scope(Work::kOptimizer,
+                        {.bytes = 8.0 * 4.0 * static_cast<double>(run_.adapters.parameter_count())});
   metrics.grad_norm = optimizer_.clip(run_.options.train.max_grad_norm);
   check(std::isfinite(metrics.grad_norm), ExitCode::kNumerics, "step ", state_.step + 1,
         ": the gradient is not finite", Hint{"lower optim.learning_rate; checkpoints are kept"});
   metrics.lr = run_.options.optim.learning_rate *
                learning_rate_factor(run_.options.schedule, state_.step, run_.plan.total_steps);
   optimizer_.step(metrics.lr);
-  metrics.step_seconds = seconds_since(start);
-  ++state_.step;
-  report(metrics);
 }
 
 void Loop::report(StepMetrics metrics) {

@@ -8,6 +8,7 @@
 #include "peft/adapter_set.h"
 #include "train/options.h"
 #include "train/plan.h"
+#include "train/profile.h"
 #include "train/run_folder.h"
 #include "train/state.h"
 
@@ -36,6 +37,7 @@ struct Training {
   std::string base_path;                                ///< recorded in the adapter's config
   std::map<std::string, std::string> adapter_metadata;  ///< recorded in the adapter's file
   std::map<std::string, std::string> hashes;            ///< of recipe, base, tokenizer, data: state.json
+  Profile* profile = nullptr;                           ///< receives an observation of every step, if any
   std::function<void(std::int64_t step)> after_evaluation = [](std::int64_t) {};  ///< sample answers
 };
 

@@ -155,6 +155,28 @@ TEST_F(Program, ValidateFindsWhatTrainingWould) {
   EXPECT_EQ(run("validate r.yaml 'data.train=[{path: nowhere.jsonl}]'").code, 3);
 }
 
+TEST_F(Program, AProfileAddsUpAndChangesNoByteOfTheAdapter) {
+  write_recipe();
+  const std::string arguments = "train r.yaml train.max_steps=3 ";
+  EXPECT_EQ(run(arguments + "output_dir=plain").code, 0);
+  const Outcome profiled = run(arguments + "--profile --json");
+  ASSERT_EQ(profiled.code, 0) << profiled.err;
+  EXPECT_EQ(read("run/adapter/adapter_model.safetensors"), read("plain/adapter/adapter_model.safetensors"));
+  const Json document = parse_json(profiled.out, "train"), profile = document["profile"];
+  EXPECT_EQ(document["outcome"], "finished");
+  EXPECT_EQ(parse_json(read("run/profile.json"), "profile.json"), profile);
+  EXPECT_EQ(profile["steps"], 2);  // of 3: the first is not in it
+  double seconds = 0;
+  for (const Json& work : profile["work"]) {
+    seconds += work["seconds"].get<double>();
+    EXPECT_NE(profiled.err.find(work["name"] == "lora" ? "LoRA" : "the rest"), std::string::npos);
+  }
+  EXPECT_NEAR(seconds, profile["seconds"].get<double>(), 1e-9);
+  EXPECT_GT(profile["gemm"]["step_shapes"].get<double>(), 0.0);
+  EXPECT_EQ(run(arguments + "--overwrite").code, 0);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "run/profile.json"));
+}
+
 TEST_F(Program, GenerateAnswersTheSameForTheSameSeed) {
   const std::string arguments =
       "generate --model " + kBase + " --prompt hi --max-new-tokens 4 --temperature 1 --seed 3";
