@@ -117,6 +117,11 @@ void write_adapter(const RunFolder& folder, const RunState& state, bool keep_bes
   adapter.commit();
 }
 
+ExitCode leave_untrained(const TrainArguments& arguments, const Recipe& recipe, const char* outcome) {
+  if (arguments.json) print_json({{"outcome", outcome}, {"output_dir", recipe.output_dir}});
+  return ExitCode::kDone;
+}
+
 // The table for a reader, and the same as data in the run's folder.
 Json report_profile(Profile& profile, const RunFolder& folder) {
   profile.probe();
@@ -153,8 +158,7 @@ ExitCode run_train(const std::vector<std::string>& words) {
   check_output_folder(recipe.output_dir, arguments->existing());
   if (arguments->resume && run_is_finished(recipe.output_dir)) {
     say(recipe.output_dir + " holds a finished run: nothing to do");
-    if (arguments->json) print_json({{"outcome", "nothing_to_do"}, {"output_dir", recipe.output_dir}});
-    return ExitCode::kDone;
+    return leave_untrained(*arguments, recipe, "nothing_to_do");
   }
   const Path checkpoint = arguments->resume ? checkpoint_to_resume(recipe) : Path();
 
@@ -182,10 +186,7 @@ ExitCode run_train(const std::vector<std::string>& words) {
                               {"tokenizer", hash_tokenizer(recipe.model.path)},
                               {"data", hash_data(data.train_report, data.eval_report)}}};
   say(header_text(recipe, model, adapters, record));
-  if (arguments->dry_run) {
-    if (arguments->json) print_json({{"outcome", "dry_run"}, {"output_dir", recipe.output_dir}});
-    return ExitCode::kDone;
-  }
+  if (arguments->dry_run) return leave_untrained(*arguments, recipe, "dry_run");
 
   RunFolder folder(recipe.output_dir, arguments->existing());
   cut_metrics(folder.metrics(), checkpoint.empty() ? -1 : read_state(checkpoint).step);
