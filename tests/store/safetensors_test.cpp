@@ -4,6 +4,7 @@
 
 #include "expect_error.h"
 #include "store/file_builder.h"
+#include "store/safetensors_writer.h"
 #include "temporary_folder.h"
 
 namespace graft {
@@ -42,6 +43,20 @@ TEST(SafetensorsFile, GivesTensorsInTheOrderOfTheirData) {
   const SafetensorsFile file(folder / "f");
   EXPECT_EQ(file.tensors()[0].name, "a");
   EXPECT_EQ(file.tensors()[1].bytes[0], std::byte{'y'});
+}
+
+TEST(SafetensorsWriter, TakesTheBytesInPiecesOfAnySize) {
+  const TemporaryFolder folder;
+  const std::vector<float> floats{1, -2, 3, 4};
+  const auto bytes = bytes_of_vector(floats);
+  SafetensorsWriter writer(folder / "f", {{"a", DType::kF32, {3}, {}}, {"b", DType::kF32, {1, 1}, {}}}, {});
+  writer.write(bytes.first(5));
+  EXPECT_FALSE(std::filesystem::exists(folder / "f"));
+  writer.write(bytes.subspan(5));
+  writer.commit();
+  const SafetensorsFile file(folder / "f");
+  EXPECT_EQ(decode(*file.find("a")), (std::vector<float>{1, -2, 3}));
+  EXPECT_EQ(decode(*file.find("b")), std::vector<float>{4});
 }
 
 TEST(WriteSafetensors, IsUndoneByReading) {
