@@ -4,7 +4,7 @@
 #include <cassert>
 #include <cmath>
 
-#include "kernels/magnitude.h"
+#include "kernels/cpu/block_encode.h"
 
 // Products and sums are rounded one by one, in bitsandbytes' order, which makes the results equal bit for
 // bit.
@@ -51,41 +51,7 @@ std::array<float, size - 1> bounds_of(const std::array<float, size>& values) {
   return bounds;
 }
 
-// torch clamps a scale to this before it divides by it: a block of zeros becomes codes of 0.
-constexpr float kSmallestScale = 1e-38F;
-
-constexpr std::size_t kChunk = 64;
-constexpr std::uint8_t kCodeOfZero = 7;
-
-// Codes of one block, packed.
-class BlockEncoder {
- public:
-  // bitsandbytes multiplies whole blocks by the inverse, but divides a short last block.
-  BlockEncoder(float divisor, bool is_whole)
-      : divisor_(divisor), inverse_(1.0F / divisor), is_whole_(is_whole) {}
-
-  // Up to kChunk weights.
-  std::byte* encode(std::span<const float> weights, std::byte* codes) const {
-    static const auto bounds = bounds_of(kNf4Values);
-    std::array<float, kChunk> scaled{};
-    for (std::size_t i = 0; i < weights.size(); ++i) {
-      const float x = is_whole_ ? weights[i] * inverse_ : weights[i] / divisor_;
-      scaled[i] = x < -1.0F ? -1.0F : x > 1.0F ? 1.0F : x;
-    }
-    std::array<std::int32_t, kChunk> places{};
-    for (const float bound : bounds) {
-      for (std::size_t i = 0; i < kChunk; ++i) places[i] += bound >= scaled[i] ? 0 : 1;
-    }
-    if (weights.size() % 2 != 0) places[weights.size()] = kCodeOfZero;
-    for (std::size_t i = 0; i < weights.size(); i += 2)
-      *codes++ = static_cast<std::byte>((places[i] << 4) | places[i + 1]);
-    return codes;
-  }
-
- private:
-  float divisor_, inverse_;
-  bool is_whole_;
-};
+constexpr std::int64_t kWidened = 4096;  // bf16 weights made fp32 at a time
 
 // 8-bit codes of the 65,536 steps from -1 to 1 to which bitsandbytes rounds on a CPU first.
 std::vector<std::uint8_t> make_dynamic_codes() {
@@ -129,27 +95,18 @@ void decode_nf4(const Nf4View& weights, std::int64_t first, std::span<float> tar
 }
 
 void encode_nf4(std::span<const float> weights, std::int64_t block, std::byte* codes, float* absmax) {
-  const auto size = static_cast<std::size_t>(block);
-  for (std::size_t first = 0; first < weights.size(); first += size) {
-    const auto part = weights.subspan(first, std::min(size, weights.size() - first));
-    const float largest = largest_magnitude(part),
-                divisor = largest < kSmallestScale ? kSmallestScale : largest;
-    const bool is_whole = part.size() == size;
-    *absmax++ = is_whole ? largest : divisor;
-    const BlockEncoder encoder(divisor, is_whole);
-    for (std::size_t i = 0; i < part.size(); i += kChunk)
-      codes = encoder.encode(part.subspan(i, std::min(kChunk, part.size() - i)), codes);
-  }
+  block_encode().nf4(weights, block, codes, absmax);
 }
 
 void encode_nf4(std::span<const Bf16Bits> weights, std::int64_t block, std::byte* codes, float* absmax) {
-  std::vector<float> values(static_cast<std::size_t>(block));
+  const std::int64_t blocks = std::max<std::int64_t>(1, kWidened / block);
+  std::vector<float> values(static_cast<std::size_t>(blocks * block));
   for (std::size_t first = 0; first < weights.size(); first += values.size()) {
     const auto part = weights.subspan(first, std::min(values.size(), weights.size() - first));
     std::transform(part.begin(), part.end(), values.begin(), f32_of_bf16);
     encode_nf4(std::span(values).first(part.size()), block, codes, absmax);
     codes += (part.size() + 1) / 2;
-    ++absmax;
+    absmax += blocks;
   }
 }
 
@@ -175,7 +132,9 @@ void encode_scales(std::span<const float> absmax, float offset, std::uint8_t* co
   for (std::size_t first = 0; first < absmax.size(); first += centred.size()) {
     const auto part = absmax.subspan(first, std::min(centred.size(), absmax.size() - first));
     std::transform(part.begin(), part.end(), centred.begin(), [&](float scale) { return scale - offset; });
-    const float largest = largest_magnitude(std::span(centred).first(part.size())), inverse = 1.0F / largest;
+    float largest = 0;
+    for (std::size_t i = 0; i < part.size(); ++i) largest = std::max(largest, std::abs(centred[i]));
+    const float inverse = 1.0F / largest;
     *nested_absmax++ = largest;
     for (std::size_t i = 0; i < part.size(); ++i)
       *codes++ = largest == 0 ? 0 : dynamic_code(centred[i] * inverse);

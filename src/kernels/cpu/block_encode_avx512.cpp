@@ -1,0 +1,3 @@
+#include "kernels/cpu/block_encode_loops.h"
+
+const graft::BlockEncode graft::encode_tables::kAvx512 = kTable;
