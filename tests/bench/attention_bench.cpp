@@ -1,5 +1,7 @@
 // Packed attention beside at::scaled_dot_product_attention, forward and backward in one run, for the shapes
 // of SmolLM2-135M (9 heads, 3 kv heads, width 64) in bf16, and as a share of the machine's bf16 matrix rate.
+// attention_bench [--json] [LENGTH…]: packs of 2,048 tokens, or one sequence where it is longer. A table, or
+// one JSON line a length.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -12,6 +14,8 @@
 #include <vector>
 
 #include "ops/attention.h"
+#include "ops/cpu_allocator.h"
+#include "train/gemm_probe.h"
 
 namespace {
 
@@ -54,14 +58,9 @@ at::Tensor sdpa(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
   return at::cat(parts);
 }
 
-double matrix_rate() {
-  const auto x = at::randn({2048, 2048}).to(at::kBFloat16), w = at::randn({8192, 2048}).to(at::kBFloat16);
-  double best = 1e9;
-  for (int round = 0; round < 5; ++round) best = std::min(best, seconds_of([&] { at::linear(x, w); }));
-  return 2.0 * 2048 * 2048 * 8192 / best;
-}
+enum class Output { kTable, kJson };
 
-void compare(std::int64_t length, double rate) {
+void compare(std::int64_t length, double rate, Output output) {
   const auto sequences = std::max<std::int64_t>(1, 2048 / length), tokens = sequences * length;
   graft::PackLayout layout{{0}, {}};
   for (std::int64_t n = 1; n <= sequences; ++n) layout.starts.push_back(n * length);
@@ -81,20 +80,38 @@ void compare(std::int64_t length, double rate) {
   const auto pairs =
       static_cast<double>(sequences) * static_cast<double>(length) * static_cast<double>(length + 1) / 2;
   const auto operations = 7 * 2.0 * pairs * kWidth * kHeads;
+  const double share = operations / ours.both / rate;
+  if (output == Output::kJson) {
+    std::printf(
+        "{\"length\": %ld, \"sequences\": %ld, \"forward_ms\": %.4f, \"both_ms\": %.4f, "
+        "\"sdpa_forward_ms\": %.4f, \"sdpa_both_ms\": %.4f, \"share_of_gemm\": %.4f}\n",
+        length, sequences, 1e3 * ours.forward, 1e3 * ours.both, 1e3 * theirs.forward, 1e3 * theirs.both,
+        share);
+    return;
+  }
   std::printf("%6ld x %2ld  %9.3f %9.3f ms  %9.3f %9.3f ms  %5.2f x %5.2f x  %5.1f %%\n", length, sequences,
               1e3 * ours.forward, 1e3 * ours.both, 1e3 * theirs.forward, 1e3 * theirs.both,
-              theirs.forward / ours.forward, theirs.both / ours.both, 100 * operations / ours.both / rate);
+              theirs.forward / ours.forward, theirs.both / ours.both, 100 * share);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  const auto rate = matrix_rate();
-  std::printf("bf16 matrix rate %.3f TF, %d threads\n", rate / 1e12, at::get_num_threads());
-  std::printf(
-      "length x n    ours: forward, both      sdpa: forward, both     forward    both   share of rate\n");
-  std::vector<std::int64_t> lengths{64, 128, 352, 512, 1024, 2048, 8192};
-  if (argc > 1) lengths.assign({std::stol(argv[1])});
-  for (const auto length : lengths) compare(length, rate);
-  std::printf("bf16 matrix rate %.3f TF\n", matrix_rate() / 1e12);
+  graft::install_caching_cpu_allocator();
+  std::vector<std::int64_t> lengths;
+  Output output = Output::kTable;
+  for (int i = 1; i < argc; ++i) {
+    if (std::string(argv[i]) == "--json")
+      output = Output::kJson;
+    else
+      lengths.push_back(std::stol(argv[i]));
+  }
+  if (lengths.empty()) lengths = {64, 128, 352, 512, 1024, 2048, 8192};
+  const auto rate = graft::probe_gemm({graft::kLargeProduct}, at::kBFloat16, 0.5);
+  if (output == Output::kTable)
+    std::printf(
+        "bf16 matrix rate %.3f TF, %d threads\nlength x n    ours: forward, both      sdpa: forward, both"
+        "     forward    both   share of rate\n",
+        rate / 1e12, at::get_num_threads());
+  for (const auto length : lengths) compare(length, rate, output);
 }
