@@ -164,7 +164,8 @@ def measure(args, document):
             print(load.name, flush=True)
             document["reports"].append(compare(args, load, competitors))
         if args.start_up_runs:
-            document["start_up"] = start_up(args, competitors, folder)
+            failed = {side["name"] for report in document["reports"] for side in report["sides"] if "error" in side}
+            document["start_up"] = start_up(args, [side for side in competitors if side.name not in failed], folder)
     if args.attention:
         document["attention"] = attention(args.attention)
 

@@ -52,7 +52,7 @@ def table(report):
              f"{'ratio':>8}  steady"]
     for side in report["sides"]:
         if "median" not in side:
-            lines.append(f"{side['name'][:33]:34} failed: {(side['error'] or '').splitlines()[-1]}")
+            lines.append(f"{side['name'][:33]:34} failed: {side['error'].splitlines()[0]}")
             continue
         f, compared = side["median"], side.get("first_over_this")
         lines.append(f"{side['name'][:33]:34}{f['tokens_per_second']:8.0f}{f['loss_tokens_per_second']:12.0f}{f['share_of_gemm']:9.1%}"
