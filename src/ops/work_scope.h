@@ -12,8 +12,8 @@ namespace graft {
 
 /// Kinds of work that a profile tells apart.
 enum class Work : std::uint8_t {
-  kBaseProduct,  ///< x W^T and dy W of frozen linears
-  kLora,         ///< products, casts and sums of adapters
+  kBaseProduct,  ///< x W^T and dy W of frozen linears, with what is folded into them
+  kLora,         ///< products, casts and sums of adapters beside them
   kAttention,
   kNorm,
   kRotary,

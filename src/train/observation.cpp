@@ -149,7 +149,8 @@ class Observation::Recorder final : public c10::MemoryReportingInfoBase {
       claim_operation(frame, name, function.inputs());
     }
     if (frame.claim.work == Work::kRest) frame.name = name;
-    if (frame.claim.closed) ++profile_.at(frame.claim.work, frame.claim.phase).calls;
+    if (frame.claim.work != frames_.back().claim.work)
+      ++profile_.at(frame.claim.work, frame.claim.phase).calls;
   }
 
   static void take(Claim& claim, Work work) {

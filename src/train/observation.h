@@ -24,7 +24,7 @@ inline constexpr std::size_t kPhases = 3;
 struct WorkTotals {
   double seconds = 0;  ///< of the thread that steps; work that it does inside other work is that one's
   double flops = 0, bytes = 0;
-  std::int64_t calls = 0;
+  std::int64_t calls = 0;  ///< stretches of this work inside other work
 
   WorkTotals& operator+=(const WorkTotals& other);
 };
