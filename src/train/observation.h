@@ -35,7 +35,8 @@ struct StepProfile {
   std::array<std::array<WorkTotals, kPhases>, kWorkKinds> work{};
   std::map<std::string, WorkTotals, std::less<>> rest;  ///< parts of kRest that have names: libtorch's own
   double seconds = 0;                                   ///< wall time
-  std::int64_t peak_tensor_bytes = 0;  ///< most bytes of tensors at a time, above those at its start
+  /// Most bytes of tensors at a time, above those at its start; tensors below 64 kB are not counted.
+  std::int64_t peak_tensor_bytes = 0;
 
   WorkTotals& at(Work kind, Phase phase);
   const WorkTotals& at(Work kind, Phase phase) const;

@@ -37,6 +37,10 @@ std::string format(const char* pattern, Values... values) {
   return buffer;
 }
 
+std::string counted(std::int64_t count, const std::string& noun) {
+  return format_count(count) + " " + noun + (count == 1 ? "" : "s");
+}
+
 std::string tera(double rate) { return rate > 0 ? format("%.3f", rate / 1e12) : ""; }
 
 std::string size_text(double bytes) {
@@ -114,10 +118,10 @@ std::string Profile::row_of(Work work) const {
 
 std::string Profile::table() const {
   if (steps_ == 0) return "profile: no step was taken";
-  std::string text =
-      format("profile: %lld steps, %lld micro-steps, %.0f tokens, %.0f of them learned%s\n",
-             static_cast<long long>(steps_), static_cast<long long>(micro_steps_), counts_.tokens,
-             counts_.target_tokens, only_first_ ? "" : "; the first step is not in it");
+  std::string text = "profile of " + counted(steps_, "step") + " (" + counted(micro_steps_, "micro-step") +
+                     "), " + counted(static_cast<std::int64_t>(counts_.tokens), "token") + ", " +
+                     format_count(static_cast<std::int64_t>(counts_.target_tokens)) + " of them learned" +
+                     (only_first_ ? "" : "; the first step is not in it") + "\n";
   text += format("%-22s%9s%10s%11s%10s%9s%11s%8s\n", "", "forward s", "backward", "recompute", "share",
                  "calls", "bytes", "TF/s");
   for (std::size_t i = 0; i < kWorkKinds; ++i) text += row_of(static_cast<Work>(i));
