@@ -4,6 +4,7 @@
 
 #include "kernels/cpu/attention_scalar.h"
 #include "kernels/cpu/attention_tables.h"
+#include "kernels/cpu/cpu_path.h"
 
 namespace graft {
 namespace {
@@ -12,11 +13,12 @@ namespace {
 std::vector<const AttentionTables*> tables() {
   std::vector<const AttentionTables*> found;
 #ifdef __x86_64__
-  const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-  if (avx512 && __builtin_cpu_supports("avx512bf16")) found.push_back(&kAttentionAvx512Bf16);
-  if (avx512) found.push_back(&kAttentionAvx512);
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) found.push_back(&kAttentionAvx2);
+  const std::vector<CpuPath> paths = cpu_paths();
+  for (auto path = paths.rbegin(); path != paths.rend(); ++path) {
+    if (*path == CpuPath::kAvx512 && has_bf16_dots()) found.push_back(&kAttentionAvx512Bf16);
+    if (*path == CpuPath::kAvx512) found.push_back(&kAttentionAvx512);
+    if (*path == CpuPath::kAvx2) found.push_back(&kAttentionAvx2);
+  }
 #endif
   return found;
 }

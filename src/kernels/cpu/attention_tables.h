@@ -2,8 +2,7 @@
 
 #include "kernels/cpu/attention_rows.h"
 
-/// The tables of each instruction set, one file compiled for each; only attention_rows.cpp asks which may
-/// run.
+/// The tables of each instruction set, one file compiled for each; attention_rows.cpp chooses.
 namespace graft {
 
 struct AttentionTables {

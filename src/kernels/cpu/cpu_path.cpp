@@ -25,4 +25,12 @@ std::vector<CpuPath> cpu_paths() {
   return paths;
 }
 
+bool has_bf16_dots() {
+#ifdef __x86_64__
+  return __builtin_cpu_supports("avx512bf16");
+#else
+  return false;
+#endif
+}
+
 }  // namespace graft

@@ -11,5 +11,7 @@ enum class CpuPath { kScalar, kAvx2, kAvx512 };
 std::string_view name(CpuPath path);
 /// Those that this machine can run; the last is the best.
 std::vector<CpuPath> cpu_paths();
+/// Has this machine the dot products of AVX512_BF16 too?
+bool has_bf16_dots();
 
 }  // namespace graft
