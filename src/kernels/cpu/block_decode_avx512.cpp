@@ -83,4 +83,8 @@ inline Bf16Bits look_up(const Table& table, unsigned code) {
 
 #include "kernels/cpu/block_decode_vector.h"
 
-const graft::BlockDecode graft::block_tables::kAvx512 = kTable;
+namespace graft {
+
+const BlockDecode block_tables::kAvx512 = kTable;
+
+}  // namespace graft

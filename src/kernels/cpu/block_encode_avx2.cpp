@@ -1,3 +1,7 @@
 #include "kernels/cpu/block_encode_loops.h"
 
-const graft::BlockEncode graft::encode_tables::kAvx2 = kTable;
+namespace graft {
+
+const BlockEncode encode_tables::kAvx2 = kTable;
+
+}  // namespace graft
