@@ -1,7 +1,7 @@
 """Writes tests/golden/kernels/{nf4,q8_0}.safetensors: weights, how bitsandbytes (on a CPU) and gguf quantise them, and
 what they decode to.
 
-Needs torch, bitsandbytes, gguf, safetensors. Usage: python scripts/golden/quantized.py
+Needs torch, bitsandbytes (0.50.2), gguf, safetensors. Usage: python scripts/golden/quantized.py
 """
 
 from pathlib import Path

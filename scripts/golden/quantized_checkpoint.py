@@ -1,7 +1,7 @@
 """Writes tests/golden/tiny_llama_nf4{,_plain}/: the tiny model as transformers saves it in NF4, with doubly quantised and
 with plain scales, and decoded.json: SHA-256 of each weight as bitsandbytes decodes it from the saved file, as fp32.
 
-Needs torch, transformers, bitsandbytes, safetensors. Usage: python scripts/golden/quantized_checkpoint.py
+Needs torch, transformers, bitsandbytes (0.50.2), safetensors. Usage: python scripts/golden/quantized_checkpoint.py
 """
 
 import hashlib

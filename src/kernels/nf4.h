@@ -51,15 +51,16 @@ struct Nf4View {
   float offset = 0;
 };
 
-/// The scales of a tensor one after the other, from block `block` on.
+/// The scales of a tensor one after the other, from block `block` on. Always inline: files compiled for
+/// different instruction sets use it.
 class Nf4Scales {
  public:
-  Nf4Scales(const Nf4View& weights, std::int64_t block)
+  [[gnu::always_inline]] Nf4Scales(const Nf4View& weights, std::int64_t block)
       : weights_(weights),
         block_(block),
         nested_(block / weights.nested_block),
         nested_end_((nested_ + 1) * weights.nested_block) {}
-  float next() {
+  [[gnu::always_inline]] float next() {
     if (weights_.absmax != nullptr) return weights_.absmax[block_++];
     if (block_ == nested_end_) {
       ++nested_;
