@@ -85,15 +85,25 @@ inline bool any_above(Floats x, float bound) {
   for (int i = 0; i < kLanes; ++i) lane[i] = i;
   return lane;
 }
+/// Lane i is lane i ^ step of x.
+[[gnu::always_inline]] inline Floats exchanged(Floats x, int step) {
+#ifdef __clang__  // shuffles by constants only
+  Floats other;
+  for (int i = 0; i < kLanes; ++i) other[i] = x[i ^ step];
+  return other;
+#else
+  return __builtin_shuffle(x, lane_numbers() ^ step);
+#endif
+}
 inline float largest_of(Floats x) {
   for (int step = kLanes / 2; step > 0; step /= 2) {
-    const Floats other = __builtin_shuffle(x, lane_numbers() ^ step);
+    const Floats other = exchanged(x, step);
     x = x <= other ? other : x;
   }
   return x[0];
 }
 inline float sum_of(Floats x) {
-  for (int step = kLanes / 2; step > 0; step /= 2) x += __builtin_shuffle(x, lane_numbers() ^ step);
+  for (int step = kLanes / 2; step > 0; step /= 2) x += exchanged(x, step);
   return x[0];
 }
 
@@ -120,11 +130,11 @@ inline float sum_of(Floats x) {
 
 [[gnu::always_inline]] inline void interleave(Words a, Words b, Words& low, Words& high) {
 #ifdef __AVX512F__
-  low = __builtin_shuffle(a, b, Words{0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23});
-  high = __builtin_shuffle(a, b, Words{8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31});
+  low = __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  high = __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
 #else
-  low = __builtin_shuffle(a, b, Words{0, 8, 1, 9, 2, 10, 3, 11});
-  high = __builtin_shuffle(a, b, Words{4, 12, 5, 13, 6, 14, 7, 15});
+  low = __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+  high = __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
 #endif
 }
 
