@@ -80,6 +80,24 @@ CodePoint code_point_at(std::string_view text, std::size_t position) {
   return {value, length};
 }
 
+std::int64_t count_chinese_characters(std::string_view text) {
+  struct Range {
+    std::uint32_t first, last;
+  };
+  // Unified ideographs with extensions A to J, compatibility ideographs, 〇. Source: Unicode 17, Blocks.txt.
+  constexpr std::array kHan = {Range{0x3007, 0x3007}, Range{0x3400, 0x4DBF}, Range{0x4E00, 0x9FFF},
+                               Range{0xF900, 0xFAFF}, Range{0x20000, 0x3347F}};
+  std::int64_t count = 0;
+  for (std::size_t at = 0; at < text.size();) {
+    const CodePoint point = code_point_at(text, at);
+    at += point.length;
+    if (point.value < kHan.front().first) continue;
+    count += std::ranges::any_of(
+        kHan, [&](const Range& han) { return point.value >= han.first && point.value <= han.last; });
+  }
+  return count;
+}
+
 void append_utf8(std::string& text, std::uint32_t code_point) {
   const auto put = [&](std::uint32_t byte) { text.push_back(static_cast<char>(byte)); };
   if (code_point < 0x80) {

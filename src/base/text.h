@@ -19,6 +19,9 @@ struct CodePoint {
   std::size_t length;
 };
 CodePoint code_point_at(std::string_view text, std::size_t position);
+/// How many Chinese characters (Han ideographs of all Unicode blocks, compatibility forms and 〇) valid UTF-8
+/// holds.
+std::int64_t count_chinese_characters(std::string_view text);
 /// Appends `code_point` as UTF-8.
 void append_utf8(std::string& text, std::uint32_t code_point);
 

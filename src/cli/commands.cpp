@@ -10,7 +10,7 @@ namespace graft {
 namespace {
 
 /// Verbs that are promised and come later: an unknown-verb message would send their users looking for a typo.
-constexpr const char* kLater[] = {"plan", "export", "adapter", "data clean", "serve"};
+constexpr const char* kLater[] = {"export", "adapter", "data clean", "serve"};
 
 std::string help_text() {
   std::size_t width = 0;
@@ -61,6 +61,8 @@ const std::vector<Command>& commands() {
   static const std::vector<Command> table = {
       {"train", "train the adapter that a recipe describes", run_train},
       {"validate", "check a recipe, its data and its base without training", run_validate},
+      {"plan", "memory by part, steps, tokens, time and cost of a recipe, before anything is loaded",
+       run_plan},
       {"show", "the resolved recipe, every key written", run_show},
       {"data preview", "the exact tokens that would be trained, and which are learned", run_data_preview},
       {"data stats", "counts and lengths of the rows, what is dropped and why", run_data_stats},

@@ -35,6 +35,7 @@ CommandFunction run_doctor;
 CommandFunction run_generate;
 CommandFunction run_ls;
 CommandFunction run_merge;
+CommandFunction run_plan;
 CommandFunction run_schema;
 CommandFunction run_score;
 CommandFunction run_show;

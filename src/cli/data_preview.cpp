@@ -1,15 +1,12 @@
 #include "data/preview.h"
 
-#include <optional>
-
 #include "base/console.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
+#include "cli/job.h"
 #include "cli/output.h"
-#include "data/dataset.h"
-#include "recipe/recipe.h"
 
 namespace graft {
 namespace {
@@ -44,11 +41,8 @@ ExitCode run_data_preview(const std::vector<std::string>& words) {
   parser.operands("key=value", overrides);
   if (!parser.parse(words)) return ExitCode::kDone;
 
-  const Recipe recipe = load_recipe(path, overrides);
-  const Tokenizer tokenizer = load_tokenizer(recipe.model.path);
-  const std::optional<ChatTemplate> chat = choose_chat_template(recipe.data.chat_template, tokenizer);
-  const Dataset data = load_dataset(recipe.data, tokenizer, chat, recipe.seed);
-  const std::vector<Example>& examples = held_out ? data.eval : data.train;
+  const Job job = load_job(load_recipe(path, overrides));
+  const std::vector<Example>& examples = held_out ? job.data.eval : job.data.train;
   if (rows < 0) rows = json ? 0 : kShownRows;
   const std::size_t shown =
       rows == 0 ? examples.size() : std::min(examples.size(), static_cast<std::size_t>(rows));
@@ -57,7 +51,7 @@ ExitCode run_data_preview(const std::vector<std::string>& words) {
     if (json) {
       print_json(preview_json(examples[i]));
     } else {
-      print_example(examples[i], tokenizer, marks);
+      print_example(examples[i], job.tokenizer, marks);
     }
   }
   if (!json)

@@ -1,12 +1,10 @@
 #include <algorithm>
-#include <optional>
 
 #include "base/text.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
+#include "cli/job.h"
 #include "cli/output.h"
-#include "data/dataset.h"
-#include "recipe/recipe.h"
 
 namespace graft {
 namespace {
@@ -32,6 +30,7 @@ Json stats(const DataReport& report, const std::vector<Example>& examples) {
           {"examples", report.examples},
           {"tokens", report.tokens},
           {"target_tokens", report.target_tokens},
+          {"chinese_characters", report.chinese_characters},
           {"length",
            {{"p50", quantile(lengths, 0.5)}, {"p95", quantile(lengths, 0.95)}, {"longest", report.longest}}},
           {"held_out", report.held_out},
@@ -81,17 +80,15 @@ ExitCode run_data_stats(const std::vector<std::string>& words) {
   parser.operands("key=value", overrides);
   if (!parser.parse(words)) return ExitCode::kDone;
 
-  const Recipe recipe = load_recipe(path, overrides);
-  const Tokenizer tokenizer = load_tokenizer(recipe.model.path);
-  const std::optional<ChatTemplate> chat = choose_chat_template(recipe.data.chat_template, tokenizer);
-  const Dataset data = load_dataset(recipe.data, tokenizer, chat, recipe.seed);
-  const Json train = stats(data.train_report, data.train), eval = stats(data.eval_report, data.eval);
+  const Job job = load_job(load_recipe(path, overrides));
+  const Json train = stats(job.data.train_report, job.data.train),
+             eval = stats(job.data.eval_report, job.data.eval);
   if (json) {
     print_json({{"train", train}, {"eval", eval}});
     return ExitCode::kDone;
   }
   print_lines("train", train);
-  if (!data.eval.empty()) print_lines("eval", eval);
+  if (!job.data.eval.empty()) print_lines("eval", eval);
   return ExitCode::kDone;
 }
 

@@ -3,11 +3,11 @@
 
 #include "base/console.h"
 #include "base/error.h"
-#include "base/machine.h"
 #include "base/sha256.h"
 #include "base/text.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
+#include "cli/job.h"
 #include "cli/output.h"
 #include "cli/train_report.h"
 #include "export/tokenizer_files.h"
@@ -78,15 +78,14 @@ Path checkpoint_to_resume(const Recipe& recipe) {
   return {};
 }
 
-TrainingOptions training_options(const Recipe& recipe) {
-  return {.seed = recipe.seed,
-          .shuffle = recipe.data.shuffle,
-          .train = recipe.train,
-          .optim = recipe.optim,
-          .schedule = recipe.schedule,
-          .evaluation = recipe.evaluation,
-          .checkpoint = recipe.checkpoint,
-          .log = recipe.log};
+// A resumed run cuts its steps as it did: what a micro-step is shows in the last bits of a sum.
+TrainOptions resumed_options(TrainOptions options, const Path& checkpoint) {
+  if (checkpoint.empty()) return options;
+  const std::int64_t before = read_state(checkpoint).micro_batch_tokens;
+  if (options.micro_batch_tokens > 0 && options.micro_batch_tokens != before)
+    say("micro_batch_tokens stays " + std::to_string(before) + ", as this run began");
+  options.micro_batch_tokens = before;
+  return options;
 }
 
 // Answers to evaluation.sample_prompts, so that a reader sees what the numbers mean.
@@ -154,38 +153,32 @@ ExitCode finish(const TrainingResult& result, const RunFolder& folder, const Rec
 ExitCode run_train(const std::vector<std::string>& words) {
   const std::optional<TrainArguments> arguments = parse(words);
   if (!arguments) return ExitCode::kDone;
-  const Recipe recipe = load_recipe(arguments->recipe, arguments->overrides);
-  check_output_folder(recipe.output_dir, arguments->existing());
-  if (arguments->resume && run_is_finished(recipe.output_dir)) {
-    say(recipe.output_dir + " holds a finished run: nothing to do");
-    return leave_untrained(*arguments, recipe, "nothing_to_do");
+  Recipe wanted = load_recipe(arguments->recipe, arguments->overrides);
+  check_output_folder(wanted.output_dir, arguments->existing());
+  if (arguments->resume && run_is_finished(wanted.output_dir)) {
+    say(wanted.output_dir + " holds a finished run: nothing to do");
+    return leave_untrained(*arguments, wanted, "nothing_to_do");
   }
-  const Path checkpoint = arguments->resume ? checkpoint_to_resume(recipe) : Path();
+  const Path checkpoint = arguments->resume ? checkpoint_to_resume(wanted) : Path();
 
-  std::future<std::string> base_hash = std::async(std::launch::async, hash_base, Path(recipe.model.path));
-  const Tokenizer tokenizer = load_tokenizer(recipe.model.path);
-  const std::optional<ChatTemplate> chat = choose_chat_template(recipe.data.chat_template, tokenizer);
-  const Dataset data = load_dataset(recipe.data, tokenizer, chat, recipe.seed);
+  std::future<std::string> base_hash = std::async(std::launch::async, hash_base, Path(wanted.model.path));
+  const Job job = load_job(std::move(wanted));
+  const Recipe& recipe = job.recipe;
+  const JobPlan planned = plan_job(job, resumed_options(recipe.train, checkpoint));
   Decoder model = load_model(recipe.model);
-  check_token_ids(data.train, model.config.vocab_size);
-  check_token_ids(data.eval, model.config.vocab_size);
   AdapterSet adapters = attach_adapters(model, recipe.lora, recipe.seed);
-
-  Plan plan = make_plan(recipe.train, model.config, recipe.model.dtype,
-                        static_cast<std::int64_t>(data.train.size()), installed_memory_bytes());
-  if (!checkpoint.empty()) plan.micro_batch_tokens = read_state(checkpoint).micro_batch_tokens;
-  RunRecord record{.base_path = recipe.model.path,
-                   .chat_template = chat ? chat->name() : "none",
-                   .seed = recipe.seed,
-                   .trainable_parameters = adapters.parameter_count(),
-                   .train_data = data.train_report,
-                   .eval_data = data.eval_report,
-                   .plan = plan,
-                   .hashes = {{"recipe", hash_recipe(recipe)},
-                              {"base", base_hash.get()},
-                              {"tokenizer", hash_tokenizer(recipe.model.path)},
-                              {"data", hash_data(data.train_report, data.eval_report)}}};
-  say(header_text(recipe, model, adapters, record));
+  const RunRecord record{.base_path = recipe.model.path,
+                         .chat_template = job.chat ? job.chat->name() : "none",
+                         .seed = recipe.seed,
+                         .trainable_parameters = adapters.parameter_count(),
+                         .train_data = job.data.train_report,
+                         .eval_data = job.data.eval_report,
+                         .plan = planned.plan,
+                         .hashes = {{"recipe", hash_recipe(recipe)},
+                                    {"base", base_hash.get()},
+                                    {"tokenizer", hash_tokenizer(recipe.model.path)},
+                                    {"data", hash_data(job.data.train_report, job.data.eval_report)}}};
+  say(header_text(job, planned));
   if (arguments->dry_run) return leave_untrained(*arguments, recipe, "dry_run");
 
   RunFolder folder(recipe.output_dir, arguments->existing());
@@ -196,16 +189,16 @@ ExitCode run_train(const std::vector<std::string>& words) {
   if (arguments->profile) profile.emplace(model.config, recipe.model.dtype, adapters.parameter_count());
   const Training training{.model = model,
                           .adapters = adapters,
-                          .data = data,
+                          .data = job.data,
                           .options = training_options(recipe),
-                          .plan = plan,
+                          .plan = planned.plan,
                           .folder = folder,
                           .base_path = recipe.model.path,
                           .adapter_metadata = base_identity(model, adapters.modules),
                           .hashes = record.hashes,
                           .profile = profile ? &*profile : nullptr,
                           .after_evaluation = [&](std::int64_t) {
-                            print_samples(model, tokenizer, chat, recipe.evaluation.sample_prompts);
+                            print_samples(model, job.tokenizer, job.chat, recipe.evaluation.sample_prompts);
                           }};
   const TrainingResult result = train(training, checkpoint);
   const Json profiled = profile ? report_profile(*profile, folder) : Json(nullptr);

@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "base/text.h"
+#include "train/run_record.h"
 
 namespace graft {
 namespace {
@@ -19,16 +20,6 @@ std::string counted(std::int64_t count, const std::string& noun) {
 }
 
 std::string millions(std::int64_t count) { return format("%.1f M", static_cast<double>(count) / 1e6); }
-
-std::int64_t parameters_of(const Decoder& model) {
-  std::int64_t count = model.embedding->out_features() * model.embedding->in_features();
-  if (model.head.weight != model.embedding) count *= 2;
-  model.each_group([&](const LinearGroup& group) {
-    for (const Linear& linear : group.linears)
-      count += linear.weight->out_features() * linear.weight->in_features();
-  });
-  return count;
-}
 
 std::string data_text(const char* label, const DataReport& report) {
   std::string text = std::string(label) + counted(report.examples, "example") + ", " +
@@ -51,34 +42,54 @@ std::string data_text(const char* label, const DataReport& report) {
   return text;
 }
 
-std::string adapter_text(const Recipe& recipe, const Decoder& model, const AdapterSet& adapters) {
-  const auto all = static_cast<double>(parameters_of(model));
-  const double share = 100.0 * static_cast<double>(adapters.parameter_count()) / all;
-  std::string text = "adapter  lora r " + std::to_string(adapters.options.r) + " alpha " +
-                     format("%g", adapters.options.alpha) + " on " +
-                     counted(static_cast<std::int64_t>(adapters.modules.size()), "linear") + ": " +
-                     millions(adapters.parameter_count()) + " parameters (" + format("%.2f", share) +
+std::string base_text(const Job& job, const JobPlan& planned) {
+  const BaseSizes& base = planned.shape.base;
+  return "base     " + job.recipe.model.path + ": " + planned.shape.config.architecture + ", " +
+         millions(base.linears.values + base.embeddings.values) + " parameters, " +
+         (planned.shape.dtype == ComputeDType::kBF16 ? "bf16" : "fp32") + "; chat template " +
+         (job.chat ? job.chat->name() : "none");
+}
+
+std::string adapter_text(const Job& job, const JobPlan& planned) {
+  const BaseSizes& base = planned.shape.base;
+  const auto all = static_cast<double>(base.linears.values + base.embeddings.values);
+  const double share = 100.0 * static_cast<double>(planned.adapter.parameters) / all;
+  std::string text = "adapter  lora r " + std::to_string(planned.adapter.options.r) + " alpha " +
+                     format("%g", planned.adapter.options.alpha) + " on " +
+                     counted(std::ssize(planned.adapter.modules), "linear") + ": " +
+                     millions(planned.adapter.parameters) + " parameters (" + format("%.2f", share) +
                      " % of the base)";
-  if (!recipe.lora.from.empty()) text += ", from " + recipe.lora.from;
+  if (!job.recipe.lora.from.empty()) text += ", from " + job.recipe.lora.from;
   return text;
+}
+
+std::string plan_text(const Job& job, const JobPlan& planned) {
+  const Plan& plan = planned.plan;
+  std::string text = "plan     " + counted(plan.total_steps, "step") + " of " +
+                     counted(job.recipe.train.batch_size, "example") + ", micro-steps of up to " +
+                     format_count(plan.micro_batch_tokens) + " tokens, activation checkpointing " +
+                     name_of(plan.recompute);
+  if (planned.work.largest_long.tokens > 0 && plan.recompute_long != plan.recompute)
+    text += ", for longer examples " + std::string(name_of(plan.recompute_long));
+  return text;
+}
+
+std::string memory_text(const MemoryBytes& memory) {
+  return "memory   about " + format_bytes(memory.total()) + " at the peak: weights " +
+         format_bytes(memory.weights) + ", adapters and optimizer " +
+         format_bytes(memory.adapters + memory.optimizer) + ", micro-step " +
+         format_bytes(memory.of_micro_step()) + ", the rest " + format_bytes(memory.data + memory.program);
 }
 
 }  // namespace
 
-std::string header_text(const Recipe& recipe, const Decoder& model, const AdapterSet& adapters,
-                        const RunRecord& record) {
-  const Plan& plan = record.plan;
-  std::string text = "base     " + recipe.model.path + ": " + model.config.architecture + ", " +
-                     millions(parameters_of(model)) + " parameters, " +
-                     (recipe.model.dtype == ComputeDType::kBF16 ? "bf16" : "fp32") + "; chat template " +
-                     record.chat_template;
-  text += "\n" + data_text("data     ", record.train_data);
-  if (record.eval_data.examples > 0) text += "\n" + data_text("held out ", record.eval_data);
-  text += "\n" + adapter_text(recipe, model, adapters);
-  text += "\nplan     " + counted(plan.total_steps, "step") + " of " +
-          counted(recipe.train.batch_size, "example") + ", micro-steps of up to " +
-          format_count(plan.micro_batch_tokens) + " tokens";
-  return text;
+std::string header_text(const Job& job, const JobPlan& planned) {
+  std::string text = base_text(job, planned);
+  text += "\n" + data_text("data     ", job.data.train_report);
+  if (job.data.eval_report.examples > 0) text += "\n" + data_text("held out ", job.data.eval_report);
+  text += "\n" + adapter_text(job, planned);
+  text += "\n" + plan_text(job, planned);
+  return text + "\n" + memory_text(forecast_job(job, planned, 0).memory);
 }
 
 std::string result_text(const TrainingResult& result, const RunFolder& folder, const Recipe& recipe) {

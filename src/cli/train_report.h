@@ -3,17 +3,15 @@
 #include <string>
 
 #include "base/json.h"
-#include "model/decoder.h"
-#include "recipe/recipe.h"
-#include "train/run_record.h"
+#include "cli/job.h"
+#include "train/run_folder.h"
 #include "train/trainer.h"
 
 namespace graft {
 
-/// What will be done, said before the first step: base, data (with everything dropped), adapter, plan.
-/// Several lines.
-std::string header_text(const Recipe& recipe, const Decoder& model, const AdapterSet& adapters,
-                        const RunRecord& record);
+/// What will be done, said before the first step: base, data (with everything dropped), adapter, plan,
+/// memory. Several lines, without the last line's end.
+std::string header_text(const Job& job, const JobPlan& planned);
 
 /// What came of it: held-out loss before and after, what was written, the command that tries it. Ends with a
 /// newline.

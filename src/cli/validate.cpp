@@ -1,12 +1,10 @@
-#include <optional>
+#include <utility>
 
 #include "base/text.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
+#include "cli/job.h"
 #include "cli/output.h"
-#include "data/dataset.h"
-#include "peft/adapter_set.h"
-#include "recipe/recipe.h"
 #include "train/run_folder.h"
 
 namespace graft {
@@ -62,26 +60,23 @@ ExitCode run_validate(const std::vector<std::string>& words) {
   parser.operands("key=value", overrides);
   if (!parser.parse(words)) return ExitCode::kDone;
 
-  const Recipe recipe = load_recipe(path, overrides);
-  const bool resumes = holds_run(recipe.output_dir);
-  check_output_folder(recipe.output_dir, resumes ? ExistingRun::kResume : ExistingRun::kRefuse);
-  const Tokenizer tokenizer = load_tokenizer(recipe.model.path);
-  const std::optional<ChatTemplate> chat = choose_chat_template(recipe.data.chat_template, tokenizer);
-  const Dataset data = load_dataset(recipe.data, tokenizer, chat, recipe.seed);
+  Recipe wanted = load_recipe(path, overrides);
+  const bool resumes = holds_run(wanted.output_dir);
+  check_output_folder(wanted.output_dir, resumes ? ExistingRun::kResume : ExistingRun::kRefuse);
+  const Job job = load_job(std::move(wanted));
+  const Recipe& recipe = job.recipe;
   Decoder model = load_model(recipe.model);
-  check_token_ids(data.train, model.config.vocab_size);
-  check_token_ids(data.eval, model.config.vocab_size);
   const AdapterSet adapters = attach_adapters(model, recipe.lora, recipe.seed);
 
-  const DataReport& rows = data.train_report;
+  const DataReport& rows = job.data.train_report;
   const Findings found{.recipe = path,
                        .base = recipe.model.path,
                        .output_dir = recipe.output_dir,
                        .layers = model.config.num_hidden_layers,
                        .modules = std::ssize(adapters.modules),
                        .parameters = adapters.parameter_count(),
-                       .examples = std::ssize(data.train),
-                       .held_out = std::ssize(data.eval),
+                       .examples = std::ssize(job.data.train),
+                       .held_out = std::ssize(job.data.eval),
                        .target_tokens = rows.target_tokens,
                        .dropped = rows.dropped_long + rows.dropped_without_target,
                        .holds_run = resumes};

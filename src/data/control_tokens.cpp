@@ -32,17 +32,9 @@ std::vector<std::string> ControlTokens::find(std::string_view text) const {
 
 std::vector<std::string> ControlTokens::find(const RowValue& row) const {
   std::vector<std::string> found;
-  const auto look = [&](std::string_view text) {
+  each_text(row, [&](std::string_view text) {
     for (std::string& token : find(text)) found.push_back(std::move(token));
-  };
-  if (const auto* conversation = std::get_if<Conversation>(&row)) {
-    for (const Message& message : conversation->messages) look(message.content);
-  } else if (const auto* plain = std::get_if<PromptCompletion>(&row)) {
-    look(plain->prompt);
-    look(plain->completion);
-  } else if (const auto* text = std::get_if<Text>(&row)) {
-    look(text->text);
-  }
+  });
   return found;
 }
 

@@ -25,6 +25,7 @@ struct Outcome {
   std::optional<Example> example;
   std::size_t length = 0;  ///< tokens before cutting
   bool too_long = false, truncated = false;
+  std::int64_t chinese_characters = 0;
   std::vector<std::string> control;
 };
 
@@ -85,6 +86,7 @@ class Loader {
     report.tokens += size;
     report.target_tokens += outcome.example->target_count();
     report.longest = std::max(report.longest, size);
+    report.chinese_characters += outcome.chinese_characters;
     return std::move(outcome.example);
   }
 
@@ -96,6 +98,8 @@ class Loader {
           Hint{"use train.objective: sft"});
     Outcome outcome;
     outcome.control = control_.find(row.value);
+    each_text(row.value,
+              [&](std::string_view text) { outcome.chinese_characters += count_chinese_characters(text); });
     LabelledTokens tokens = labeller_.label(row);
     outcome.length = tokens.ids.size();
     const auto max_tokens = static_cast<std::size_t>(options_.max_seq_len);

@@ -26,6 +26,7 @@ struct DataReport {
   std::int64_t held_out = 0;              ///< rows that eval_fraction moved to the held-out set
   std::vector<std::string> dropped_at;    ///< first few `file:line: reason`
   std::vector<std::string> truncated_at;  ///< first few `file:line: 3000 tokens cut to 2048`
+  std::int64_t chinese_characters = 0;    ///< in the texts of the examples' rows
   std::int64_t control_tokens = 0;        ///< control tokens found inside the texts of rows
   std::vector<std::string> control_at;    ///< first few `file:line: token`
 };
@@ -53,6 +54,13 @@ void check_token_ids(const std::vector<Example>& examples, std::int64_t vocab_si
 /// may be short. Result: per step, indices into the data set's train examples.
 std::vector<std::vector<std::size_t>> epoch_steps(std::size_t examples, std::int64_t batch_size, bool shuffle,
                                                   std::uint64_t seed, std::int64_t epoch);
+
+/// The members of each pack of a step, as indices into `examples`: longest examples first, each into the
+/// fullest pack that still takes it. A pack has at most `micro_batch_tokens` tokens, or one longer example
+/// alone.
+std::vector<std::vector<std::size_t>> choose_packs(const std::vector<Example>& examples,
+                                                   std::vector<std::size_t> chosen,
+                                                   std::int64_t micro_batch_tokens);
 
 /// Whole examples packed into micro-steps of at most `micro_batch_tokens` tokens (a longer example is a pack
 /// alone). Every example of `chosen` is in exactly one pack.

@@ -37,6 +37,20 @@ struct TokenRow {
 
 using RowValue = std::variant<Conversation, PromptCompletion, Text, TokenRow>;
 
+/// Calls visit with every text of a row that a person wrote: of each message, of prompt and completion, of a
+/// raw text. Token rows have none.
+template <class Visit>
+void each_text(const RowValue& row, const Visit& visit) {
+  if (const auto* conversation = std::get_if<Conversation>(&row)) {
+    for (const Message& message : conversation->messages) visit(message.content);
+  } else if (const auto* plain = std::get_if<PromptCompletion>(&row)) {
+    visit(plain->prompt);
+    visit(plain->completion);
+  } else if (const auto* text = std::get_if<Text>(&row)) {
+    visit(text->text);
+  }
+}
+
 struct Row {
   RowValue value;
   RowSource source;

@@ -17,31 +17,6 @@ std::vector<std::size_t> epoch_order(std::size_t examples, std::uint64_t seed, s
   return permutation(examples, mix(mix(seed, purpose), static_cast<std::uint64_t>(epoch)));
 }
 
-/// The members of each pack: longest examples first, each into the fullest pack that still takes it.
-std::vector<std::vector<std::size_t>> choose_packs(const std::vector<Example>& examples,
-                                                   std::vector<std::size_t> chosen, std::size_t room) {
-  std::ranges::stable_sort(chosen, [&](std::size_t a, std::size_t b) {
-    return examples[a].tokens.size() > examples[b].tokens.size();
-  });
-  std::vector<std::vector<std::size_t>> packs;
-  std::set<std::pair<std::size_t, std::size_t>> open;  // (room left, pack)
-  for (const std::size_t i : chosen) {
-    const std::size_t length = examples[i].tokens.size();
-    const auto fit = open.lower_bound({length, 0});
-    std::size_t left = std::max(room, length);
-    std::size_t pack = packs.size();
-    if (fit != open.end()) {
-      std::tie(left, pack) = *fit;
-      open.erase(fit);
-    } else {
-      packs.emplace_back();
-    }
-    packs[pack].push_back(i);
-    open.insert({left - length, pack});
-  }
-  return packs;
-}
-
 void append(Pack& pack, const Example& example) {
   pack.tokens.insert(pack.tokens.end(), example.tokens.begin(), example.tokens.end());
   pack.targets.insert(pack.targets.end(), example.targets.begin(), example.targets.end());
@@ -69,12 +44,38 @@ std::vector<std::vector<std::size_t>> epoch_steps(std::size_t examples, std::int
   return steps;
 }
 
-Step make_step(const std::vector<Example>& examples, const std::vector<std::size_t>& chosen,
-               std::int64_t micro_batch_tokens) {
+std::vector<std::vector<std::size_t>> choose_packs(const std::vector<Example>& examples,
+                                                   std::vector<std::size_t> chosen,
+                                                   std::int64_t micro_batch_tokens) {
   check(micro_batch_tokens >= 1, ExitCode::kUsage, "micro_batch_tokens: got ", micro_batch_tokens,
         ", want at least 1");
+  const auto room = static_cast<std::size_t>(micro_batch_tokens);
+  std::ranges::stable_sort(chosen, [&](std::size_t a, std::size_t b) {
+    return examples[a].tokens.size() > examples[b].tokens.size();
+  });
+  std::vector<std::vector<std::size_t>> packs;
+  std::set<std::pair<std::size_t, std::size_t>> open;  // (room left, pack)
+  for (const std::size_t i : chosen) {
+    const std::size_t length = examples[i].tokens.size();
+    const auto fit = open.lower_bound({length, 0});
+    std::size_t left = std::max(room, length);
+    std::size_t pack = packs.size();
+    if (fit != open.end()) {
+      std::tie(left, pack) = *fit;
+      open.erase(fit);
+    } else {
+      packs.emplace_back();
+    }
+    packs[pack].push_back(i);
+    open.insert({left - length, pack});
+  }
+  return packs;
+}
+
+Step make_step(const std::vector<Example>& examples, const std::vector<std::size_t>& chosen,
+               std::int64_t micro_batch_tokens) {
   Step step;
-  for (const auto& members : choose_packs(examples, chosen, static_cast<std::size_t>(micro_batch_tokens))) {
+  for (const auto& members : choose_packs(examples, chosen, micro_batch_tokens)) {
     Pack pack;
     pack.starts.push_back(0);
     for (const std::size_t i : members) append(pack, examples.at(i));

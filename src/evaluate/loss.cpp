@@ -13,10 +13,8 @@
 namespace graft {
 namespace {
 
-// The matrix library compiles a kernel for every height of a product that it meets, which takes longer than the
-// product and stays in memory. So heights are rounded up, by a last sequence that nobody learns from and by loss
-// rows that nobody counts: at most 3 % of a full micro-step, and not a bit of the result.
-constexpr std::int64_t kTokenUnit = 64;
+// Heights are rounded up by a last sequence that nobody learns from (computed_tokens) and by loss rows that
+// nobody counts: at most 3 % of a full micro-step, and not a bit of the result.
 constexpr std::int64_t kLossRowUnit = 32;
 
 std::int64_t rounded_up(std::int64_t count, std::int64_t unit) { return (count + unit - 1) / unit * unit; }
@@ -54,7 +52,7 @@ double sum_of(const at::Tensor& losses) { return losses.sum(at::kDouble).item<do
 at::Tensor token_losses(const Decoder& model, const Pack& pack, Pass pass) {
   pass.layout = PackLayout{pack.starts, pack.ids};
   std::vector<std::int32_t> tokens = pack.tokens;
-  const std::int64_t height = rounded_up(std::ssize(tokens), kTokenUnit);
+  const std::int64_t height = computed_tokens(std::ssize(tokens));
   if (height > std::ssize(tokens)) {
     pass.layout.starts.push_back(height);
     pass.layout.ids.push_back(0);

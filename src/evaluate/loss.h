@@ -10,6 +10,10 @@
 
 namespace graft {
 
+/// Tokens that a pack of `tokens` is computed as: the matrix library compiles a kernel for every height of a
+/// product that it meets, which takes longer than the product and stays in memory, so heights are rounded up.
+constexpr std::int64_t computed_tokens(std::int64_t tokens) { return (tokens + 63) / 64 * 64; }
+
 /// Losses of the target tokens of a pack, in order, [L] fp32 with L = pack.target_count(). Differentiable in
 /// the adapters' parameters where grad mode is on; dropout and recomputation as `pass` says (its layout is
 /// set from the pack).

@@ -7,26 +7,33 @@
 #include <string>
 #include <vector>
 
+#include "model/base_outline.h"
 #include "model/config.h"
 #include "model/families.h"
 #include "store/tensor_view.h"
 
 namespace graft {
 
+/// What BaseTensors gives: the weights, or tensors that have their type and shape and no numbers (libtorch's
+/// meta device), for which nothing but the files' headers is read.
+enum class BaseRead { kWeights, kHeaders };
+
 /// The tensors of a base under their Hugging Face names, from a folder of safetensors or a GGUF file, on
 /// their way into memory. Each tensor is taken once; finish() then fills all of them at the same time.
 class BaseTensors {
  public:
   /// Maps the files. `config` must be the base's own and outlive this.
-  BaseTensors(const Path& base, const ModelConfig& config);
+  BaseTensors(const Path& base, const ModelConfig& config, BaseRead read = BaseRead::kWeights);
 
   bool has(const std::string& name) const { return entries_.contains(name); }
-  /// True where both tensors hold the same bytes.
+  /// True where both tensors hold the same bytes (headers alone: the same type and shape).
   bool same(const std::string& left, const std::string& right) const;
   /// The tensor as `dtype` (bf16 or fp32): the mapped bytes themselves where type and alignment fit
   /// (read-only: never write to it), else memory that finish() fills, rounded once. Errors: missing, another
   /// shape, not floats.
   at::Tensor take(const std::string& name, at::IntArrayRef shape, at::ScalarType dtype);
+  /// What the file holds under a name that was taken.
+  TensorSizes sizes(const std::string& name, at::ScalarType dtype) const;
   /// Reads the tensor as taken and leaves it out of memory.
   void skip(const std::string& name);
   /// Fills what take() promised, on all threads, after checking that no tensor is left over. Error: a left
@@ -52,6 +59,7 @@ class BaseTensors {
 
   const ModelConfig& config_;
   Path base_;
+  BaseRead read_;
   std::shared_ptr<const void> files_;  // what the views point into; tensors in place hold it too
   std::map<std::string, Entry, std::less<>> entries_;
   std::vector<Job> jobs_;

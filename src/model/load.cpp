@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "base/console.h"
+#include "model/base_outline.h"
 #include "model/base_tensors.h"
 #include "model/decoder.h"
 
@@ -69,6 +70,7 @@ class Builder {
   at::ScalarType dtype_;
 };
 
+constexpr const char* kWeight = ".weight";
 constexpr const char* kEmbedding = "model.embed_tokens";
 constexpr const char* kEmbeddingWeight = "model.embed_tokens.weight";
 constexpr const char* kHead = "lm_head";
@@ -88,15 +90,15 @@ void settle_tying(BaseTensors& tensors, ModelConfig& config, const Path& base) {
   config.source["tie_word_embeddings"] = false;
 }
 
-}  // namespace
+at::ScalarType scalar_type(ComputeDType dtype) {
+  return dtype == ComputeDType::kBF16 ? at::kBFloat16 : at::kFloat;
+}
 
-Decoder load_model(const ModelOptions& options) {
-  const Path base = options.path;
+Decoder build(BaseTensors& tensors, ModelConfig& base_config, const ModelOptions& options) {
+  settle_tying(tensors, base_config, options.path);
   Decoder model;
-  model.config = load_config(base);
-  model.dtype = options.dtype == ComputeDType::kBF16 ? at::kBFloat16 : at::kFloat;
-  BaseTensors tensors(base, model.config);
-  settle_tying(tensors, model.config, base);
+  model.config = base_config;
+  model.dtype = scalar_type(options.dtype);
   const ModelConfig& config = model.config;
   Builder builder(tensors, config, model.dtype);
   // A tied model may have been saved under the head's name alone.
@@ -110,6 +112,32 @@ Decoder load_model(const ModelOptions& options) {
                    : builder.linear(kHead, config.vocab_size, config.hidden_size, false);
   tensors.finish();
   return model;
+}
+
+}  // namespace
+
+Decoder load_model(const ModelOptions& options) {
+  ModelConfig config = load_config(options.path);
+  BaseTensors tensors(options.path, config);
+  return build(tensors, config, options);
+}
+
+BaseOutline outline_model(const ModelOptions& options) {
+  ModelConfig config = load_config(options.path);
+  BaseTensors tensors(options.path, config, BaseRead::kHeaders);
+  BaseOutline outline{.model = build(tensors, config, options), .sizes = {}};
+  const auto count = [&](TensorSizes& sum, const std::string& name) {
+    sum += tensors.sizes(name, outline.model.dtype);
+  };
+  outline.model.each_group([&](const LinearGroup& group) {
+    for (const Linear& linear : group.linears) count(outline.sizes.linears, linear.name + kWeight);
+  });
+  const bool tied = outline.model.head.weight == outline.model.embedding;
+  for (const char* name : {kEmbeddingWeight, kHeadWeight}) {
+    const bool counted = tied && outline.sizes.embeddings.values > 0;
+    if (tensors.has(name) && !counted) count(outline.sizes.embeddings, name);
+  }
+  return outline;
 }
 
 }  // namespace graft

@@ -151,17 +151,25 @@ void judge_zero(const AdapterFile& adapter, const Path& folder, ZeroAdapter zero
 
 }  // namespace
 
-AdapterFile read_adapter(const Decoder& model, const Path& folder, ZeroAdapter zero, OtherBase other) {
+AdapterFile outline_adapter_file(const Decoder& model, const Path& folder) {
   const Path path = tensors_path(folder);
-  const std::string config_path = (folder / kConfigName).string(), where = path.string();
+  const std::string config_path = (folder / kConfigName).string();
   AdapterConfig config = read_adapter_config(config_path);
   if (config.default_targets) config.options.target_modules = default_targets(model, config_path);
   const SafetensorsFile file(path);
   AdapterFile adapter{.options = config.options, .modules = {}, .factors = {}};
   adapter.modules =
       select_modules(model, adapter.options, TargetSource::kFile, config_path + ": /target_modules");
+  check_keys(path.string(), tensors_by_key(file), keys_of(adapter.modules));
+  return adapter;
+}
+
+AdapterFile read_adapter(const Decoder& model, const Path& folder, ZeroAdapter zero, OtherBase other) {
+  AdapterFile adapter = outline_adapter_file(model, folder);
+  const Path path = tensors_path(folder);
+  const std::string where = path.string();
+  const SafetensorsFile file(path);
   const TensorMap tensors = tensors_by_key(file);
-  check_keys(where, tensors, keys_of(adapter.modules));
   model.each_group([&](const LinearGroup& group) {
     for (const Linear& linear : group.linears) {
       const std::string key = std::string(kPrefix) + linear.name;

@@ -17,6 +17,9 @@ struct AdapterFile {
   std::map<std::string, LoraFactors> factors;  ///< by module
 };
 
+/// The same without its factors: config and tensor names are read and checked, no tensor.
+AdapterFile outline_adapter_file(const Decoder& model, const Path& folder);
+
 /// Reads and checks what load_adapter loads; see there for the errors.
 AdapterFile read_adapter(const Decoder& model, const Path& folder, ZeroAdapter zero, OtherBase other);
 

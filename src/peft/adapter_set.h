@@ -25,6 +25,19 @@ struct AdapterSet {
 /// head is targeted (not yet).
 AdapterSet attach_adapters(Decoder& model, const LoraOptions& options, std::uint64_t seed);
 
+/// Adapters before there are any: what attach_adapters would attach.
+struct AdapterOutline {
+  LoraOptions options;               ///< r, alpha, targets as the file to continue from says
+  std::vector<std::string> modules;  ///< adapted modules, in model order
+  std::int64_t parameters = 0;
+  std::int64_t ranks = 0;        ///< sum of the ranks of the adapted modules: columns of x A^T of a token
+  std::int64_t first_block = 0;  ///< lowest block with an adapter: nothing is differentiated below it
+};
+
+/// Needs the names and shapes of `model` only. With options.from, that folder's config and tensor names.
+/// Errors: as attach_adapters, but for what only the tensors themselves tell.
+AdapterOutline outline_adapters(const Decoder& model, const LoraOptions& options);
+
 /// What to do where an adapter's every B is zero.
 enum class ZeroAdapter { kAccept, kWarn, kRefuse };
 

@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <array>
+#include <unordered_set>
 #include <utility>
 
 #include "base/error.h"
@@ -13,6 +15,10 @@ AdapterSet attach_file(Decoder& model, AdapterFile file) {
   AdapterSet set{.options = std::move(file.options), .modules = std::move(file.modules), .parameters = {}};
   install_lora(model, set, [&](const Linear& linear) { return file.factors.at(linear.name); });
   return set;
+}
+
+std::array<const LinearGroup*, 4> groups_of(const Block& block) {
+  return {&block.attention.qkv, &block.attention.out, &block.mlp.gate_up, &block.mlp.down};
 }
 
 // A key was said where the recipe wrote it, or where its value is not the default.
@@ -63,6 +69,32 @@ AdapterSet attach_adapters(Decoder& model, const LoraOptions& options, std::uint
   file.options.dropout =
       options.dropout;  // how to train is the recipe's to say, what the adapter is the file's
   return attach_file(model, std::move(file));
+}
+
+AdapterOutline outline_adapters(const Decoder& model, const LoraOptions& options) {
+  AdapterOutline outline{.options = options, .modules = {}};
+  if (options.from.empty()) {
+    outline.modules = select_modules(model, options, TargetSource::kRecipe, "lora.target_modules");
+  } else {
+    AdapterFile file = outline_adapter_file(model, options.from);
+    check_continues(model, options, file.options);
+    outline.options = std::move(file.options);
+    outline.modules = std::move(file.modules);
+  }
+  outline.first_block = -1;
+  const std::unordered_set<std::string> chosen(outline.modules.begin(), outline.modules.end());
+  for (std::size_t index = 0; index < model.blocks.size(); ++index) {
+    for (const LinearGroup* group : groups_of(model.blocks[index])) {
+      for (const Linear& linear : group->linears) {
+        if (!chosen.contains(linear.name)) continue;
+        if (outline.first_block < 0) outline.first_block = static_cast<std::int64_t>(index);
+        outline.ranks += outline.options.r;
+        outline.parameters +=
+            outline.options.r * (linear.weight->in_features() + linear.weight->out_features());
+      }
+    }
+  }
+  return outline;
 }
 
 AdapterSet load_adapter(Decoder& model, const Path& folder, ZeroAdapter zero, OtherBase other) {

@@ -1,6 +1,8 @@
 #include "train/plan.h"
 
 #include <algorithm>
+#include <array>
+#include <optional>
 
 #include "base/error.h"
 
@@ -9,57 +11,99 @@ namespace {
 
 // Larger micro-steps gain nothing on a CPU: the products are at their rate by then.
 constexpr std::int64_t kMaxMicroBatchTokens = 2048;
+// Smaller ones read the weights too often: before that, something is computed again.
+constexpr std::int64_t kEnoughTokens = 1024;
 constexpr std::int64_t kMicroBatchUnit = 256;
 
-std::uint64_t weight_bytes(const ModelConfig& config, std::uint64_t bytes_per_value) {
-  const std::int64_t attention =
-      config.hidden_size * config.head_dim * 2 * (config.num_attention_heads + config.num_key_value_heads);
-  const std::int64_t mlp = 3 * config.hidden_size * config.intermediate_size;
-  const std::int64_t heads = config.tie_word_embeddings ? 1 : 2;
-  return bytes_per_value * static_cast<std::uint64_t>(config.num_hidden_layers * (attention + mlp) +
-                                                      heads * config.vocab_size * config.hidden_size);
+// From the least computed again to the least kept.
+constexpr std::array kPolicies = {Recompute::kNothing, Recompute::kMlp, Recompute::kBlocks};
+
+std::optional<Recompute> given_policy(ActivationCheckpointing option) {
+  switch (option) {
+    case ActivationCheckpointing::kNone:
+      return Recompute::kNothing;
+    case ActivationCheckpointing::kSelective:
+      return Recompute::kMlp;
+    case ActivationCheckpointing::kFull:
+      return Recompute::kBlocks;
+    case ActivationCheckpointing::kAuto:
+      break;
+  }
+  return std::nullopt;
 }
 
-// Memory is spent on activations in proportion to the weights, and never more than a quarter of the machine.
-std::int64_t automatic_micro_batch(std::uint64_t bytes_per_token, std::uint64_t weights,
-                                   std::uint64_t installed) {
-  constexpr std::uint64_t kLeastBudget = std::uint64_t{512} << 20;
-  std::uint64_t budget = std::max(2 * weights, kLeastBudget);
-  if (installed > 0) budget = std::min(budget, installed / 4);
-  const auto tokens = static_cast<std::int64_t>(budget / std::max<std::uint64_t>(1, bytes_per_token));
-  return std::clamp(tokens / kMicroBatchUnit * kMicroBatchUnit, kMicroBatchUnit, kMaxMicroBatchTokens);
+// What a micro-step may take, and whether one does. All of its tokens may have targets.
+class Budget {
+ public:
+  Budget(const TrainingShape& shape, std::int64_t data_tokens, std::uint64_t installed)
+      : shape_(shape), unknown_(installed == 0) {
+    const MemoryBytes bytes = peak_memory(shape, Recompute::kNothing, {}, data_tokens);
+    const std::uint64_t fixed = bytes.total() - bytes.of_micro_step();
+    budget_ = installed > fixed ? (installed - fixed) / 2 : 0;
+  }
+
+  bool fits(Recompute policy, std::int64_t tokens) const {
+    const PackSize pack{.tokens = tokens, .targets = tokens};
+    return unknown_ || peak_memory(shape_, policy, pack, 0).of_micro_step() <= budget_;
+  }
+  std::int64_t most_tokens(Recompute policy) const {
+    std::int64_t tokens = kMaxMicroBatchTokens;
+    while (tokens > kMicroBatchUnit && !fits(policy, tokens)) tokens -= kMicroBatchUnit;
+    return tokens;
+  }
+  Recompute least_recompute(std::int64_t tokens) const {
+    const auto* found =
+        std::ranges::find_if(kPolicies, [&](Recompute policy) { return fits(policy, tokens); });
+    return found == kPolicies.end() ? kPolicies.back() : *found;
+  }
+
+ private:
+  const TrainingShape& shape_;
+  bool unknown_;
+  std::uint64_t budget_ = 0;
+};
+
+void choose_micro_step(Plan& plan, const TrainOptions& train, const Budget& budget) {
+  const std::optional<Recompute> given = given_policy(train.activation_checkpointing);
+  plan.micro_batch_tokens = train.micro_batch_tokens;
+  if (train.micro_batch_tokens > 0) {
+    plan.recompute = given ? *given : budget.least_recompute(train.micro_batch_tokens);
+    return;
+  }
+  for (const Recompute policy : kPolicies) {
+    plan.recompute = given.value_or(policy);
+    plan.micro_batch_tokens = budget.most_tokens(plan.recompute);
+    if (plan.micro_batch_tokens >= kEnoughTokens && budget.fits(plan.recompute, plan.micro_batch_tokens))
+      return;
+  }
 }
 
 }  // namespace
 
-std::uint64_t activation_bytes_per_token(const ModelConfig& config, ComputeDType dtype) {
-  const std::int64_t bytes_per_value = dtype == ComputeDType::kBF16 ? 2 : 4;
-  const std::int64_t queries = config.num_attention_heads * config.head_dim;
-  const std::int64_t keys_values = 2 * config.num_key_value_heads * config.head_dim;
-  // Per block: two residual inputs and their norms (4 D), q, k, v and the attention output, gate, up and
-  // their product.
-  const std::int64_t values =
-      4 * config.hidden_size + 2 * queries + keys_values + 3 * config.intermediate_size;
-  return static_cast<std::uint64_t>(config.num_hidden_layers * values * bytes_per_value);
+Plan make_plan(const TrainOptions& train, const TrainingShape& shape, const DataCounts& data,
+               std::uint64_t installed_memory) {
+  check(train.batch_size >= 1, ExitCode::kUsage, "batch_size: got ", train.batch_size, ", want at least 1");
+  Plan plan;
+  plan.steps_per_epoch = (data.examples + train.batch_size - 1) / train.batch_size;
+  plan.total_steps = train.max_steps > 0 ? train.max_steps : train.epochs * plan.steps_per_epoch;
+  const Budget budget(shape, data.tokens, installed_memory);
+  choose_micro_step(plan, train, budget);
+  const bool automatic = train.activation_checkpointing == ActivationCheckpointing::kAuto;
+  const bool is_longer = data.longest > plan.micro_batch_tokens;
+  plan.recompute_long = automatic && is_longer ? budget.least_recompute(data.longest) : plan.recompute;
+  return plan;
 }
 
-Plan make_plan(const TrainOptions& train, const ModelConfig& config, ComputeDType dtype,
-               std::int64_t examples, std::uint64_t installed_memory) {
-  Plan plan;
-  plan.steps_per_epoch = (examples + train.batch_size - 1) / train.batch_size;
-  plan.total_steps = train.max_steps > 0 ? train.max_steps : train.epochs * plan.steps_per_epoch;
-  plan.activation_bytes_per_token = activation_bytes_per_token(config, dtype);
-  const std::uint64_t weights = weight_bytes(config, dtype == ComputeDType::kBF16 ? 2 : 4);
-  plan.micro_batch_tokens =
-      train.micro_batch_tokens > 0
-          ? train.micro_batch_tokens
-          : automatic_micro_batch(plan.activation_bytes_per_token, weights, installed_memory);
-  const auto policy = train.activation_checkpointing;
-  plan.recompute = policy == ActivationCheckpointing::kFull        ? Recompute::kBlocks
-                   : policy == ActivationCheckpointing::kSelective ? Recompute::kMlp
-                                                                   : Recompute::kNothing;
-  plan.recompute_long = policy == ActivationCheckpointing::kAuto ? Recompute::kBlocks : plan.recompute;
-  return plan;
+const char* name_of(Recompute policy) {
+  switch (policy) {
+    case Recompute::kNothing:
+      return "none";
+    case Recompute::kMlp:
+      return "selective";
+    case Recompute::kBlocks:
+      return "full";
+  }
+  return "";
 }
 
 }  // namespace graft

@@ -2,10 +2,7 @@
 
 #include <cstdint>
 
-#include "model/config.h"
-#include "model/options.h"
-#include "model/pass.h"
-#include "peft/options.h"
+#include "train/memory.h"
 #include "train/options.h"
 
 namespace graft {
@@ -18,14 +15,27 @@ struct Plan {
   std::int64_t micro_batch_tokens = 0;             ///< tokens per micro-step
   Recompute recompute = Recompute::kNothing;       ///< of every micro-step …
   Recompute recompute_long = Recompute::kNothing;  ///< … and of one of more than micro_batch_tokens tokens
-  std::uint64_t activation_bytes_per_token = 0;    ///< kept from forward to backward without checkpointing
+
+  Recompute policy_of(std::int64_t pack_tokens) const {
+    return pack_tokens > micro_batch_tokens ? recompute_long : recompute;
+  }
 };
 
-/// Bytes that one token keeps from forward to backward in all blocks, without checkpointing.
-std::uint64_t activation_bytes_per_token(const ModelConfig& config, ComputeDType dtype);
+/// The data as a plan sees it.
+struct DataCounts {
+  std::int64_t examples = 0;  ///< those with targets
+  std::int64_t tokens = 0;
+  std::int64_t longest = 0;  ///< tokens of the longest example
+};
 
-/// examples: those with targets. Errors (kUsage): a micro_batch_tokens below 1.
-Plan make_plan(const TrainOptions& train, const ModelConfig& config, ComputeDType dtype,
-               std::int64_t examples, std::uint64_t installed_memory);
+/// Micro-steps may use half of what weights, adapters and program leave of the memory. Where the options say
+/// auto: the policy that computes least again and leaves room for micro-steps of 1,024 tokens (at most
+/// 2,048); of micro-steps that a longer example makes, the least that fits. Errors (kUsage): a batch_size
+/// below 1.
+Plan make_plan(const TrainOptions& train, const TrainingShape& shape, const DataCounts& data,
+               std::uint64_t installed_memory);
+
+/// The recipe's word: "none", "selective", "full".
+const char* name_of(Recompute policy);
 
 }  // namespace graft

@@ -62,6 +62,7 @@ void write_run_record(const RunFolder& folder, const RunRecord& record, const Ru
                {"seed", record.seed},
                {"trainable_parameters", record.trainable_parameters},
                {"micro_batch_tokens", record.plan.micro_batch_tokens},
+               {"activation_checkpointing", name_of(record.plan.recompute)},
                {"total_steps", record.plan.total_steps},
                {"hashes", record.hashes},
                {"machine", machine()},

@@ -30,6 +30,15 @@ TEST(CodePointAt, IsUndoneByAppend) {
   }
 }
 
+TEST(CountChineseCharacters, CountsIdeographsAndNothingElse) {
+  EXPECT_EQ(count_chinese_characters(""), 0);
+  EXPECT_EQ(count_chinese_characters("graft 1.0, naïve \xF0\x9F\x98\x80"), 0);
+  EXPECT_EQ(count_chinese_characters("保险条款，第〇条。abc"), 7);
+  EXPECT_EQ(count_chinese_characters("ひらがなカタカナ한국어、（）「」"), 0);
+  EXPECT_EQ(count_chinese_characters("\xF0\xA0\xAE\xB7\xE3\x90\x80\xEF\xA4\x80"),
+            3);  // U+20BB7, U+3400, U+F900
+}
+
 TEST(Nearest, FindsATypoAndNothingFarAway) {
   const std::vector<std::string> keys{"learning_rate", "weight_decay", "epochs"};
   EXPECT_EQ(nearest("learning_rat", keys), "learning_rate");

@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <cstdlib>
@@ -175,6 +176,123 @@ TEST_F(Program, AProfileAddsUpAndChangesNoByteOfTheAdapter) {
   EXPECT_GT(profile["gemm"]["step_shapes"].get<double>(), 0.0);
   EXPECT_EQ(run(arguments + "--overwrite").code, 0);
   EXPECT_FALSE(std::filesystem::exists(folder_ / "run/profile.json"));
+}
+
+TEST_F(Program, PlanSaysWhatTrainingTakesAndWritesNothing) {
+  write_recipe();
+  const Outcome text = run("plan r.yaml --price-per-hour 2");
+  EXPECT_EQ(text.code, 0) << text.err;
+  for (const char* part :
+       {"\nplan     3 steps of 16 examples, micro-steps of up to 2,048 tokens, activation "
+        "checkpointing none\n",
+        "\nmemory   about ", "  activations kept\n", "\ntime     about ", " at 2 an hour; "})
+    EXPECT_NE(text.out.find(part), std::string::npos) << part << "\n" << text.out;
+  EXPECT_EQ(text.out.find("Chinese"), std::string::npos);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "run"));
+
+  const Outcome answer =
+      run("plan r.yaml --json --price-per-hour 2 train.activation_checkpointing=full train.epochs=5");
+  EXPECT_EQ(answer.code, 0) << answer.err;
+  const Json json = parse_json(answer.out, "plan");
+  EXPECT_EQ(json["steps"], 5);
+  EXPECT_EQ(json["micro_steps"], 5);
+  EXPECT_EQ(json["activation_checkpointing"], "full");
+  EXPECT_EQ(json["micro_batch_tokens"], 2048);
+  EXPECT_EQ(json["tokens"].get<int>(), 5 * json["data"]["tokens"].get<int>());
+  EXPECT_EQ(json["adapter"]["parameters"], 2 * 16 * (128 + 96 + 96 + 128 + 192 + 192 + 192));
+  std::uint64_t sum = 0;
+  for (const Json& part : json["bytes"]) sum += part.get<std::uint64_t>();
+  EXPECT_EQ(json["peak_bytes"], sum);
+  EXPECT_GT(json["gemm_flops_per_second"], 0.0);
+  EXPECT_GT(json["seconds"]["total"], 0.0);
+  const double cost = json["cost"]["total"];
+  EXPECT_NEAR(cost, 2.0 * json["seconds"]["total"].get<double>() / 3600, 1e-9 * cost);
+  EXPECT_NEAR(json["cost"]["per_1000_tokens"].get<double>() * json["data"]["tokens"].get<double>(),
+              1000 * cost, 1e-6 * cost);
+  EXPECT_FALSE(json["cost"].contains("per_1000_chinese_characters"));
+}
+
+TEST_F(Program, PlanPricesChineseCharactersWhereThereAreAny) {
+  write_recipe();
+  write("rows.jsonl", "{\"text\": \"保险条款，第〇条。\"}\n{\"text\": \"等待期是什么？\"}\n");
+  const Json json = parse_json(run("plan r.yaml --json --price-per-hour 1").out, "plan");
+  EXPECT_EQ(json["data"]["chinese_characters"], 13);
+  EXPECT_NEAR(json["cost"]["per_1000_chinese_characters"].get<double>() * 13,
+              1000 * json["cost"]["total"].get<double>(), 1e-9);
+  EXPECT_NE(run("plan r.yaml --price-per-hour 1").out.find("per 1,000 Chinese characters"),
+            std::string::npos);
+}
+
+TEST_F(Program, PlanRefusesWhatTrainWould) {
+  write_recipe();
+  EXPECT_EQ(run("plan").code, 2);
+  EXPECT_EQ(run("plan r.yaml --price-per-hour cheap").code, 2);
+  EXPECT_EQ(run("plan r.yaml --price-per-hour=-1").code, 2);
+  EXPECT_EQ(run("plan r.yaml lora.rr=1").code, 2);
+  EXPECT_EQ(run("plan r.yaml lora.target_modules=[nothing_like_it]").code, 2);
+  EXPECT_EQ(run("plan nowhere.yaml").code, 3);
+  EXPECT_EQ(run("plan r.yaml model.path=nowhere").code, 3);
+  EXPECT_EQ(run("plan r.yaml lora.from=nowhere").code, 3);
+  write("rows.jsonl", "{\"input_ids\": [1, 99999], \"labels\": [1, 99999]}\n");
+  EXPECT_EQ(run("plan r.yaml").code, 3);
+  std::filesystem::copy(kBase, folder_ / "cut");
+  std::filesystem::resize_file(folder_ / "cut/model.safetensors", 100'000);
+  write_recipe();
+  const Outcome cut = run("plan r.yaml model.path=cut");
+  EXPECT_EQ(cut.code, 3);
+  EXPECT_EQ(cut.out, "");
+}
+
+/// A base of 2 GB of which only the header was ever written, beside tiny_llama's tokenizer.
+void write_hollow_base(const std::filesystem::path& from, const std::filesystem::path& to) {
+  constexpr std::int64_t kLayers = 60, kWidth = 1024, kFeedForward = 4096, kVocabulary = 512;
+  std::filesystem::copy(from, to);
+  Json config = read_json(to / "config.json");
+  config.update({{"hidden_size", kWidth},
+                 {"intermediate_size", kFeedForward},
+                 {"num_hidden_layers", kLayers},
+                 {"num_attention_heads", 16},
+                 {"num_key_value_heads", 16},
+                 {"head_dim", 64}});
+  write_file(to / "config.json", config.dump());
+  Json header = Json::object();
+  std::int64_t end = 0;
+  const auto add = [&](const std::string& name, const std::vector<std::int64_t>& shape) {
+    const std::int64_t begin = end;
+    std::int64_t bytes = 2;
+    for (const std::int64_t dim : shape) bytes *= dim;
+    end += bytes;
+    header[name + ".weight"] = {{"dtype", "BF16"}, {"shape", shape}, {"data_offsets", {begin, end}}};
+  };
+  add("model.embed_tokens", {kVocabulary, kWidth});
+  for (int i = 0; i < kLayers; ++i) {
+    const std::string block = "model.layers." + std::to_string(i) + ".";
+    for (const char* name : {"q", "k", "v", "o"})
+      add(block + "self_attn." + name + "_proj", {kWidth, kWidth});
+    for (const char* name : {"gate", "up"}) add(block + "mlp." + name + "_proj", {kFeedForward, kWidth});
+    add(block + "mlp.down_proj", {kWidth, kFeedForward});
+    for (const char* name : {"input_layernorm", "post_attention_layernorm"}) add(block + name, {kWidth});
+  }
+  add("model.norm", {kWidth});
+  std::string text = header.dump();
+  text.resize((text.size() + 7) / 8 * 8, ' ');
+  const std::uint64_t length = text.size();
+  write_file(to / "model.safetensors",
+             std::string(reinterpret_cast<const char*>(&length), sizeof length) + text);
+  std::filesystem::resize_file(to / "model.safetensors", 8 + text.size() + static_cast<std::uint64_t>(end));
+}
+
+TEST_F(Program, PlanReadsNothingOfTheWeights) {
+  write_recipe();
+  write_hollow_base(kBase, folder_ / "hollow");
+  const Outcome plan = run("plan r.yaml model.path=hollow --json");
+  EXPECT_EQ(plan.code, 0) << plan.err;
+  const Json json = parse_json(plan.out, "plan");
+  EXPECT_GT(json["bytes"]["weights"], 2'000'000'000U);
+  // Peak of any program run so far; the weights alone are three times as much.
+  rusage usage{};
+  getrusage(RUSAGE_CHILDREN, &usage);
+  EXPECT_LT(usage.ru_maxrss, 700'000);  // kB
 }
 
 TEST_F(Program, GenerateAnswersTheSameForTheSameSeed) {

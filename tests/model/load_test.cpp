@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "model/base_outline.h"
 #include "model/golden.h"
 
 namespace graft {
@@ -51,6 +52,51 @@ TEST(Load, MatchingWeightsAreUsedInPlace) {
   EXPECT_EQ(std::memcmp(model.norm.weight.const_data_ptr(), view.bytes.data(), view.bytes.size()), 0);
   // The mapping outlives the loader: memory of our own would belong to an allocation as large as the tensor.
   EXPECT_NE(model.norm.weight.storage().data_ptr().get_context(), model.norm.weight.const_data_ptr());
+}
+
+TEST(Outline, HasTheNamesShapesAndSizesOfWhatIsLoaded) {
+  for (const char* base : {"tiny_llama", "model/tiny_biased"}) {
+    const ModelOptions options{.path = golden(base).string(), .dtype = ComputeDType::kBF16};
+    const Decoder model = load_model(options);
+    const BaseOutline outline = outline_model(options);
+    std::vector<std::string> loaded, outlined;
+    std::int64_t values = 0;
+    const auto text = [](const Linear& linear) {
+      return linear.name + " " + std::to_string(linear.weight->out_features()) + " " +
+             std::to_string(linear.weight->in_features());
+    };
+    model.each_group([&](const LinearGroup& group) {
+      for (const Linear& linear : group.linears) {
+        loaded.push_back(text(linear));
+        values += linear.weight->out_features() * linear.weight->in_features();
+      }
+    });
+    outline.model.each_group([&](const LinearGroup& group) {
+      for (const Linear& linear : group.linears) outlined.push_back(text(linear));
+    });
+    EXPECT_EQ(outlined, loaded);
+    EXPECT_EQ(outline.sizes.linears.values, values);
+    EXPECT_EQ(outline.sizes.linears.values_in_place, values);
+    EXPECT_EQ(outline.sizes.linears.file_bytes, 2U * static_cast<std::uint64_t>(values));
+    const std::int64_t matrices = model.config.tie_word_embeddings ? 1 : 2;
+    EXPECT_EQ(outline.sizes.embeddings.values, matrices * model.config.vocab_size * model.config.hidden_size);
+  }
+}
+
+TEST(Outline, OfATypeThatMustBeDecodedLiesNowhereInPlace) {
+  const BaseOutline outline =
+      outline_model({.path = golden("tiny_llama").string(), .dtype = ComputeDType::kF32});
+  EXPECT_EQ(outline.sizes.linears.values_in_place, 0);
+  EXPECT_GT(outline.sizes.linears.values, 0);
+}
+
+TEST(Outline, FindsWhatLoadingWouldRefuse) {
+  const TemporaryFolder folder;
+  write_changed(folder.path(), {.config = [](Json& config) { config["intermediate_size"] = 96; }});
+  const ModelOptions options{.path = folder.path().string()};
+  EXPECT_THROW(outline_model(options), Error);
+  write_changed(folder.path(), {.config = [](Json& config) { config["num_hidden_layers"] = 1; }});
+  EXPECT_THROW(outline_model(options), Error);
 }
 
 TEST(Load, MissingTensorIsNamedWithWhatStandsInItsPlace) {

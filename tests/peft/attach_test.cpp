@@ -1,6 +1,7 @@
 #include <ATen/ATen.h>
 
 #include "evaluate/compare.h"
+#include "model/base_outline.h"
 #include "peft/fixture.h"
 
 namespace graft {
@@ -27,6 +28,34 @@ TEST(Attach, AFreshAdapterChangesNothing) {
     EXPECT_TRUE(parameter.value.requires_grad()) << parameter.name;
     EXPECT_EQ(parameter.value.scalar_type(), at::kFloat);
   }
+}
+
+TEST(Attach, AnOutlineCountsWhatWouldBeAttached) {
+  const Decoder shapes = outline_model({.path = (kGolden / "tiny_llama").string()}).model;
+  Decoder model = tiny_model();
+  LoraOptions options;
+  options.r = 5;
+  options.target_modules = {.all_linear = false, .pattern = R"(.*layers\.1\..*(q|v|up)_proj)"};
+  const AdapterOutline outline = outline_adapters(shapes, options);
+  const AdapterSet set = attach_adapters(model, options, 1);
+  EXPECT_EQ(outline.modules, set.modules);
+  EXPECT_EQ(outline.parameters, set.parameter_count());
+  EXPECT_EQ(outline.ranks, 3 * 5);
+  EXPECT_EQ(outline.first_block, 1);
+  EXPECT_EQ(outline_adapters(shapes, {}).first_block, 0);
+}
+
+TEST(Attach, AnOutlineOfAnAdapterToContinueFromIsTheFiles) {
+  const Decoder shapes = outline_model({.path = (kGolden / "tiny_llama").string()}).model;
+  Decoder model = tiny_model();
+  const AdapterOutline outline = outline_adapters(shapes, continued());
+  const AdapterSet set = attach_adapters(model, continued(), 1);
+  EXPECT_EQ(outline.options.r, 3);
+  EXPECT_EQ(outline.modules, set.modules);
+  EXPECT_EQ(outline.parameters, set.parameter_count());
+  LoraOptions other = continued();
+  other.r = 4;
+  EXPECT_EQ(error_of([&] { outline_adapters(shapes, other); }).code(), ExitCode::kUsage);
 }
 
 TEST(Attach, ANameThatMatchesNothingIsAUsageErrorThatOffersTheRealOnes) {

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <optional>
+
+#include "data/dataset.h"
+#include "model/base_outline.h"
+#include "peft/adapter_set.h"
+#include "recipe/recipe.h"
+#include "train/forecast.h"
+#include "train/trainer.h"
+
+namespace graft {
+
+/// A recipe and what it names, but for the weights: what every verb that takes a recipe starts from.
+struct Job {
+  Recipe recipe;
+  ModelConfig config;
+  Tokenizer tokenizer;
+  std::optional<ChatTemplate> chat;  ///< empty: the base has none
+  Dataset data;
+};
+
+/// Reads the base's config and tokenizer and all rows, and checks that the rows fit the base's vocabulary.
+/// Errors: as the readers.
+Job load_job(Recipe recipe);
+
+/// The options of a recipe that the training loop reads.
+TrainingOptions training_options(const Recipe& recipe);
+
+/// A job's plan, and what it was made of.
+struct JobPlan {
+  TrainingShape shape = {};
+  AdapterOutline adapter = {};
+  Plan plan = {};
+  Workload work = {};
+};
+
+/// Reads headers only. `train` replaces the recipe's section: a resumed run keeps its micro_batch_tokens.
+/// Errors: as outline_model and outline_adapters.
+JobPlan plan_job(const Job& job, const TrainOptions& train);
+
+/// What the run will take on a machine whose products run at gemm_rate FLOP/s (0: unknown, no times).
+Forecast forecast_job(const Job& job, const JobPlan& planned, double gemm_rate);
+
+}  // namespace graft

@@ -1,0 +1,101 @@
+#include "train/forecast.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace graft {
+namespace {
+
+// Share of the rate of the base's products that each kind of work reaches, the passes beside it (norms,
+// copies, the optimizer) counted to the base. Measured on SmolLM2-135M.
+struct Efficiency {
+  double base, head, lora, attention;
+};
+constexpr Efficiency kEfficiency{.base = 0.85, .head = 0.95, .lora = 0.4, .attention = 0.6};
+
+// Of the same products, where weights are decoded on the way.
+double decoding_efficiency(Quantization quantization) {
+  switch (quantization) {
+    case Quantization::kNone:
+      return 1.0;
+    case Quantization::kNf4:
+    case Quantization::kQ8_0:
+      return 0.9;
+    case Quantization::kKeep:
+      return 0.85;
+  }
+  return 1.0;
+}
+
+// Parts of the needed FLOPs that are forward: of 4 N, of 7 s d_q (two products of seven), of 6 P.
+constexpr double kForwardBase = 1.0 / 2, kForwardAttention = 2.0 / 7, kForwardLora = 1.0 / 3;
+
+StepFlops operator+(const StepFlops& a, const StepFlops& b) {
+  return {a.base + b.base, a.lora + b.lora, a.attention + b.attention, a.head + b.head};
+}
+
+StepFlops forward_part(const StepFlops& flops) {
+  return {.base = kForwardBase * flops.base,
+          .lora = kForwardLora * flops.lora,
+          .attention = kForwardAttention * flops.attention,
+          .head = kForwardBase * flops.head};
+}
+
+// Share of N_lin that is computed again: all of a block, or its MLP.
+StepFlops again(const TrainingShape& shape, Recompute policy, const StepFlops& needed) {
+  StepFlops flops = forward_part(needed);
+  flops.head = 0;
+  if (policy == Recompute::kBlocks) return flops;
+  if (policy == Recompute::kNothing) return {};
+  const ModelConfig& c = shape.config;
+  const double mlp = 3.0 * static_cast<double>(c.num_hidden_layers * c.hidden_size * c.intermediate_size) /
+                     static_cast<double>(linear_parameters(c));
+  return {.base = mlp * flops.base, .lora = mlp * flops.lora, .attention = 0, .head = 0};
+}
+
+// Nothing is differentiated below the first adapter.
+StepFlops needed(const TrainingShape& shape, const StepCounts& counts) {
+  const StepFlops whole = step_flops(shape.config, shape.adapter_parameters, counts);
+  const StepFlops forward = forward_part(whole);
+  const double trained =
+      1.0 - static_cast<double>(shape.first_block) / static_cast<double>(shape.config.num_hidden_layers);
+  return {.base = forward.base + trained * (whole.base - forward.base),
+          .lora = whole.lora,
+          .attention = forward.attention + trained * (whole.attention - forward.attention),
+          .head = whole.head};
+}
+
+double seconds_of(const StepFlops& flops, Quantization quantization, double rate) {
+  if (rate <= 0) return 0;
+  const double work = flops.base / (kEfficiency.base * decoding_efficiency(quantization)) +
+                      flops.head / kEfficiency.head + flops.lora / kEfficiency.lora +
+                      flops.attention / kEfficiency.attention;
+  return work / rate;
+}
+
+MemoryBytes larger(const MemoryBytes& a, const MemoryBytes& b) { return a.total() < b.total() ? b : a; }
+
+}  // namespace
+
+Forecast make_forecast(const TrainingShape& shape, const Plan& plan, const Workload& work,
+                       std::int64_t data_tokens, double gemm_rate) {
+  Forecast forecast;
+  forecast.memory = larger(peak_memory(shape, plan.recompute, work.largest_short, data_tokens),
+                           peak_memory(shape, plan.recompute_long, work.largest_long, data_tokens));
+  const StepFlops of_short = needed(shape, work.short_packs), of_long = needed(shape, work.long_packs);
+  forecast.training = of_short + of_long + again(shape, plan.recompute, of_short) +
+                      again(shape, plan.recompute_long, of_long);
+  forecast.evaluation = forward_part(step_flops(shape.config, shape.adapter_parameters, work.evaluated));
+  forecast.training_seconds = seconds_of(forecast.training, shape.quantization, gemm_rate);
+  forecast.evaluation_seconds = seconds_of(forecast.evaluation, shape.quantization, gemm_rate);
+  return forecast;
+}
+
+PackSize mean_pack(const Workload& work) {
+  const double packs = static_cast<double>(std::max<std::int64_t>(1, work.micro_steps));
+  const auto mean = [&](double sum) { return std::max<std::int64_t>(1, std::llround(sum / packs)); };
+  const StepCounts counts = work.trained();
+  return {.tokens = mean(counts.tokens), .targets = mean(counts.target_tokens)};
+}
+
+}  // namespace graft

@@ -1,0 +1,124 @@
+#include "train/memory.h"
+
+#include <algorithm>
+#include <array>
+
+#include "evaluate/loss.h"
+
+namespace graft {
+namespace {
+
+// Resident after start-up: code and tables of libtorch and its libraries, compiled matrix kernels.
+constexpr std::uint64_t kProgramBytes = 190'000'000;
+constexpr std::int64_t kLogitRows = 256;  // of logits that exist at a time
+// Of what a micro-step allocates, what free blocks that do not fit waste.
+constexpr double kSlack = 0.06;
+
+std::int64_t width(const ModelConfig& c) { return c.hidden_size; }
+std::int64_t feed_forward(const ModelConfig& c) { return c.intermediate_size; }
+std::int64_t queries(const ModelConfig& c) { return c.num_attention_heads * c.head_dim; }
+std::int64_t keys_values(const ModelConfig& c) { return 2 * c.num_key_value_heads * c.head_dim; }
+
+// What a block keeps of a token from forward to backward, in numbers of the compute type. Normed inputs,
+// rotated angles and the product of gate and up are computed again under every policy.
+struct KeptTensor {
+  const char* name;
+  std::int64_t (*values)(const ModelConfig&);
+  int times;
+  bool none, selective;  // kept under this policy
+};
+constexpr std::array kKept = {
+    KeptTensor{"input of the block", width, 1, true, true},
+    KeptTensor{"q", queries, 1, true, true},
+    KeptTensor{"k and v", keys_values, 1, true, true},
+    KeptTensor{"output of attention", queries, 1, true, true},
+    KeptTensor{"residual between attention and MLP", width, 1, true, true},
+    KeptTensor{"gate and up", feed_forward, 2, true, false},
+};
+
+// What the backward of a block holds at its widest, in the MLP: gate, up, their product, and a gradient of
+// each, less what it may overwrite; normed input, two gradients of the residual.
+constexpr int kBackwardFeedForwards = 4, kBackwardWidths = 3;
+
+std::uint64_t bytes_per_value(const TrainingShape& shape) {
+  return shape.dtype == ComputeDType::kBF16 ? 2 : 4;
+}
+
+std::uint64_t unsigned_of(std::int64_t count) { return static_cast<std::uint64_t>(count); }
+
+// Of one block; the columns of x A^T are counted over all of them elsewhere.
+std::uint64_t kept_of_block(const TrainingShape& shape, Recompute policy) {
+  std::uint64_t values = 0;
+  for (const KeptTensor& tensor : kKept) {
+    if (policy == Recompute::kMlp ? tensor.selective : tensor.none)
+      values += unsigned_of(tensor.times * tensor.values(shape.config));
+  }
+  const std::uint64_t log_sums = 4 * unsigned_of(shape.config.num_attention_heads);  // of softmax, fp32
+  return values * bytes_per_value(shape) + log_sums;
+}
+
+std::uint64_t weight_bytes(const TrainingShape& shape) {
+  // Embedding and head stay in the compute type, but for what stays as the file has it.
+  const bool keep = shape.quantization == Quantization::kKeep;
+  return quantized_bytes(shape.quantization, shape.dtype, shape.base.linears) +
+         quantized_bytes(keep ? Quantization::kKeep : Quantization::kNone, shape.dtype,
+                         shape.base.embeddings);
+}
+
+}  // namespace
+
+std::uint64_t MemoryBytes::total() const {
+  return weights + adapters + optimizer + activations + loss + scratch + data + program;
+}
+
+std::uint64_t quantized_bytes(Quantization quantization, ComputeDType dtype, const TensorSizes& sizes) {
+  const std::uint64_t values = unsigned_of(sizes.values);
+  switch (quantization) {
+    case Quantization::kNf4:  // half a byte; per 64 values a byte of scale; per 256 of these a float
+      return values / 2 + values / 64 + values / 64 / 256 * 4;
+    case Quantization::kQ8_0:
+      return values / 32 * 34;
+    case Quantization::kKeep:
+      return sizes.file_bytes;
+    case Quantization::kNone:
+      break;
+  }
+  const std::uint64_t in_memory = values * (dtype == ComputeDType::kBF16 ? 2 : 4);
+  // Pages of the file that were read to decode it stay resident beside the result.
+  return sizes.values_in_place == sizes.values ? in_memory : in_memory + sizes.file_bytes;
+}
+
+std::uint64_t kept_bytes_per_token(const TrainingShape& shape, Recompute policy) {
+  const std::uint64_t blocks = unsigned_of(shape.config.num_hidden_layers - shape.first_block);
+  if (policy == Recompute::kBlocks) return blocks * unsigned_of(width(shape.config)) * bytes_per_value(shape);
+  return blocks * kept_of_block(shape, policy) + unsigned_of(shape.adapter_ranks) * bytes_per_value(shape);
+}
+
+MemoryBytes peak_memory(const TrainingShape& shape, Recompute policy, PackSize pack,
+                        std::int64_t data_tokens) {
+  const std::uint64_t size = bytes_per_value(shape);
+  const std::uint64_t tokens = unsigned_of(computed_tokens(pack.tokens));
+  const std::uint64_t parameters = unsigned_of(shape.adapter_parameters);
+  MemoryBytes bytes{.weights = weight_bytes(shape),
+                    .adapters = (4 + 4 + size) * parameters,
+                    .optimizer = 8 * parameters,
+                    .activations = tokens * kept_bytes_per_token(shape, policy),
+                    .data = 8 * unsigned_of(data_tokens),
+                    .program = kProgramBytes};
+  const std::uint64_t kept = kept_of_block(shape, policy), all = kept_of_block(shape, Recompute::kNothing);
+  // The block that is computed again holds what it would have kept.
+  if (policy == Recompute::kBlocks) bytes.activations += tokens * all;
+  if (policy == Recompute::kMlp) bytes.activations += tokens * (all - kept);
+  const std::uint64_t d = unsigned_of(width(shape.config));
+  bytes.loss = size * (2 * unsigned_of(pack.targets) * d + unsigned_of(std::min(kLogitRows, pack.targets)) *
+                                                               unsigned_of(shape.config.vocab_size));
+  const std::uint64_t backward =
+      size * tokens * (kBackwardFeedForwards * unsigned_of(feed_forward(shape.config)) + kBackwardWidths * d);
+  const std::uint64_t slack = static_cast<std::uint64_t>(
+      kSlack * static_cast<double>(bytes.activations + std::max(bytes.loss, backward)));
+  // The loss is over when the backward begins, which takes the same pages.
+  bytes.scratch = (backward > bytes.loss ? backward - bytes.loss : 0) + slack;
+  return bytes;
+}
+
+}  // namespace graft
