@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
@@ -33,7 +34,15 @@ std::string cpu_name() {
   return name.empty() ? "unknown" : name;
 }
 
-std::uint64_t installed_memory_bytes() { return kibibytes("/proc/meminfo", "MemTotal"); }
+std::uint64_t installed_memory_bytes() {
+  std::uint64_t bytes = kibibytes("/proc/meminfo", "MemTotal");
+  // A container's limit, where there is one ("max" reads as 0): version 2 of control groups, then version 1.
+  for (const char* file : {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
+    std::uint64_t limit = 0;
+    if (std::ifstream(file) >> limit && limit > 0) bytes = bytes == 0 ? limit : std::min(bytes, limit);
+  }
+  return bytes;
+}
 
 std::uint64_t peak_rss_bytes() { return kibibytes("/proc/self/status", "VmHWM"); }
 

@@ -7,6 +7,7 @@ namespace graft {
 
 /// What the machine and the process look like, from /proc; zero or "unknown" where it does not say.
 std::string cpu_name();
+/// The machine's memory, or what its container may use of it.
 std::uint64_t installed_memory_bytes();
 /// High-water mark of the process's resident memory (VmHWM).
 std::uint64_t peak_rss_bytes();

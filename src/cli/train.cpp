@@ -3,6 +3,7 @@
 
 #include "base/console.h"
 #include "base/error.h"
+#include "base/machine.h"
 #include "base/sha256.h"
 #include "base/text.h"
 #include "cli/arguments.h"
@@ -86,6 +87,14 @@ TrainOptions resumed_options(TrainOptions options, const Path& checkpoint) {
     say("micro_batch_tokens stays " + std::to_string(before) + ", as this run began");
   options.micro_batch_tokens = before;
   return options;
+}
+
+// A plan is an estimate, so it refuses nothing.
+void warn_of_memory(std::uint64_t planned) {
+  const std::uint64_t installed = installed_memory_bytes();
+  if (installed == 0 || planned <= installed) return;
+  warn("this run needs about " + format_bytes(planned) + ", and there are " + format_bytes(installed) +
+       " of memory; a smaller train.micro_batch_tokens or train.activation_checkpointing: full needs less");
 }
 
 // Answers to evaluation.sample_prompts, so that a reader sees what the numbers mean.
@@ -179,6 +188,7 @@ ExitCode run_train(const std::vector<std::string>& words) {
                                     {"tokenizer", hash_tokenizer(recipe.model.path)},
                                     {"data", hash_data(job.data.train_report, job.data.eval_report)}}};
   say(header_text(job, planned));
+  warn_of_memory(forecast_job(job, planned, 0).memory.total());
   if (arguments->dry_run) return leave_untrained(*arguments, recipe, "dry_run");
 
   RunFolder folder(recipe.output_dir, arguments->existing());
