@@ -7,6 +7,7 @@
 
 #include "model/pass.h"
 #include "ops/frozen_weight.h"
+#include "ops/linear.h"
 
 namespace graft {
 
@@ -29,10 +30,10 @@ struct Parameter {
 class Adapter {
  public:
   virtual ~Adapter() = default;
-  /// x [T,in] -> per linear of the group, its output with the addition [T,out]. Differentiable in x and
-  /// parameters().
-  virtual std::vector<at::Tensor> forward(const at::Tensor& x, const std::vector<Linear>& group,
-                                          const Pass& pass) const = 0;
+  /// h [T,in] -> per linear of the group, its output with the addition [T,out], and what `output` asks for
+  /// besides. Differentiable in what the input is made of, the residual and parameters().
+  virtual std::vector<at::Tensor> forward(const LinearInput& input, const std::vector<Linear>& group,
+                                          const Pass& pass, const LinearOutput& output) const = 0;
   /// What the optimizer trains, in a fixed order.
   virtual std::vector<Parameter> parameters() const = 0;
   /// Rows first … last-1 of linear's weight, fp32 [last-first,in] -> the same rows with the addition in them.

@@ -18,8 +18,9 @@ struct LinearGroup {
   std::vector<Linear> linears;
   std::shared_ptr<const Adapter> adapter;
 
-  /// x [T,in] -> one [T,out] per linear.
-  std::vector<at::Tensor> forward(const at::Tensor& x, const Pass& pass) const;
+  /// h [T,in] -> one [T,out] per linear, and what `output` asks for besides.
+  std::vector<at::Tensor> forward(const LinearInput& input, const Pass& pass,
+                                  const LinearOutput& output = {}) const;
 };
 
 struct RmsNorm {
@@ -29,6 +30,8 @@ struct RmsNorm {
 
   /// x [T,D] -> [T,D]
   at::Tensor forward(const at::Tensor& x) const;
+  /// x [T,D] normed, as what a group of linears reads.
+  LinearInput before(const at::Tensor& x) const;
 };
 
 struct Attention {
@@ -37,16 +40,17 @@ struct Attention {
   std::int64_t heads = 0, kv_heads = 0, head_dim = 0;
   AttentionOptions options;
 
-  /// x [T,D] -> [T,D]. `layer` is the block's index in pass.cache.
-  at::Tensor forward(const at::Tensor& x, const Pass& pass, std::size_t layer) const;
+  /// residual + attention of the input, [T,D]. `layer` is the block's index in pass.cache.
+  at::Tensor forward(const LinearInput& input, const at::Tensor& residual, const Pass& pass,
+                     std::size_t layer) const;
 };
 
 struct Mlp {
   LinearGroup gate_up;  ///< [T,D] -> [T,F], [T,F]
   LinearGroup down;     ///< [T,F] -> [T,D]
 
-  /// x [T,D] -> [T,D]
-  at::Tensor forward(const at::Tensor& x, const Pass& pass) const;
+  /// residual + MLP of the input, [T,D]
+  at::Tensor forward(const LinearInput& input, const at::Tensor& residual, const Pass& pass) const;
 };
 
 struct Block {

@@ -4,8 +4,9 @@
 
 namespace graft {
 
-/// Puts a caching allocator under libtorch's CPU tensors, for the life of the process: freed blocks are kept by size and
-/// used again, so that a training step in steady state touches no new page. main calls it once, before any tensor.
+/// Puts a caching allocator under libtorch's CPU tensors, for the life of the process: freed blocks are kept
+/// by size and used again, so that a training step in steady state touches no new page. main calls it once,
+/// before any tensor.
 void install_caching_cpu_allocator();
 /// Bytes that the cache holds and no tensor uses.
 std::uint64_t cached_bytes();

@@ -5,9 +5,11 @@
 #include <cstdint>
 #include <memory>
 
+#include "ops/product.h"
+
 namespace graft {
 
-/// A frozen matrix W [out,in], however it is stored: dense now; quantised, or gathered from other ranks,
+/// A frozen matrix W [out,in], however it is stored: dense or quantised now; gathered from other ranks,
 /// later. Nothing outside asks how. It lives in ops, below model, because the operations multiply by it.
 /// Products are raw (no autograd): the operations differentiate around them.
 class FrozenWeight {
@@ -15,18 +17,27 @@ class FrozenWeight {
   virtual ~FrozenWeight() = default;
   virtual std::int64_t out_features() const = 0;
   virtual std::int64_t in_features() const = 0;
-  /// x [T,in] -> x W^T [T,out], in x's type.
-  virtual at::Tensor times_transposed(const at::Tensor& x) const = 0;
-  /// The same product with its fp32 sums unrounded -> [T,out] fp32: logits that are looked at.
-  virtual at::Tensor times_transposed_f32(const at::Tensor& x) const;
-  /// dy [T,out] -> dy W [T,in], in dy's type.
-  virtual at::Tensor times(const at::Tensor& dy) const = 0;
-  /// dx [T,in] += dy W, with one rounding where the storage allows it.
-  virtual void add_times(const at::Tensor& dy, at::Tensor& dx) const;
+  /// W as run_products reads it: bf16, decoded block by block where it is quantised. Where suits() says so.
+  virtual Matrix matrix() const = 0;
   /// Rows first … last-1 decoded -> [last-first,in] fp32: merge, norms, hashes.
   virtual at::Tensor rows(std::int64_t first, std::int64_t last) const = 0;
   /// ids int64 [T] -> the rows they name [T,in], in the compute type: embedding look-up.
   virtual at::Tensor look_up(const at::Tensor& ids) const = 0;
+
+  /// x [T,in] -> x W^T [T,out], in x's type.
+  at::Tensor times_transposed(const at::Tensor& x) const;
+  /// The same product with its fp32 sums unrounded -> [T,out] fp32: logits that are looked at.
+  at::Tensor times_transposed_f32(const at::Tensor& x) const;
+  /// dy [T,out] -> dy W [T,in], in dy's type.
+  at::Tensor times(const at::Tensor& dy) const;
+  /// Whether products with `left` [T,…] are best taken tile by tile (run_products).
+  bool suits(const at::Tensor& left) const;
+
+ protected:
+  /// W as a tensor of `dtype` [out,in]; a copy where it is stored otherwise.
+  virtual at::Tensor dense(at::ScalarType dtype) const;
+  /// Rows of a left operand from which panels are worth packing.
+  virtual std::int64_t least_rows() const { return 1; }
 };
 
 using FrozenWeightPtr = std::shared_ptr<const FrozenWeight>;

@@ -1,206 +1,164 @@
 #include "ops/linear.h"
 
 #include <ATen/ATen.h>
-#include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 #include <cassert>
 #include <memory>
 #include <utility>
 
-#include "ops/dropout.h"
 #include "ops/held.h"
+#include "ops/linear_group.h"
+#include "ops/norm.h"
+#include "ops/swiglu.h"
 
 namespace graft {
 namespace {
 
 using torch::autograd::AutogradContext;
-using torch::autograd::variable_list;
+using GroupPtr = std::shared_ptr<const LinearGroupWork>;
 
-// What a group of linears does, without its tensors that train.
-struct Group {
-  std::vector<LoraTerm> terms;       // a and b undefined: they are saved variables
-  std::vector<std::size_t> adapted;  // indices of the terms that have a and b
-  std::optional<LoraDropout> dropout;
-
-  const LoraTerm& adapted_term(std::size_t i) const { return terms[adapted[i]]; }
+// Not a bare tensor: nothing is differentiated through it.
+struct MadeInput {
+  at::Tensor h;  // [T,in] or undefined
 };
 
-// The rows of A of all adapted terms, rounded, under each other: [sum R, in].
-at::Tensor stack_a(const variable_list& a, at::ScalarType dtype) {
-  if (a.size() == 1) return a.front().to(dtype);
-  std::int64_t ranks = 0;
-  for (const auto& each : a) ranks += each.size(0);
-  const auto stacked = at::empty({ranks, a.front().size(1)}, a.front().options().dtype(dtype));
-  std::int64_t first = 0;
-  for (const auto& each : a) {
-    stacked.narrow(0, first, each.size(0)).copy_(each);
-    first += each.size(0);
+// The tensors of a call in the order that autograd sees them: x, up and residual where there are such, every
+// a, every b.
+struct Arguments {
+  at::Tensor x, up, residual;
+  LoraFactorLists factors;
+
+  variable_list list() const {
+    variable_list all{x};
+    for (const auto* each : {&up, &residual})
+      if (each->defined()) all.push_back(*each);
+    all.insert(all.end(), factors.a.begin(), factors.a.end());
+    all.insert(all.end(), factors.b.begin(), factors.b.end());
+    return all;
   }
-  return stacked;
-}
-
-// s B [out,R], rounded.
-at::Tensor scaled_b(const at::Tensor& b, const LoraTerm& term, at::ScalarType dtype) {
-  return (term.scale == 1.0 ? b : b * term.scale).to(dtype);
-}
-
-// The adapted terms' parts of what is stacked by rank along `dim`.
-std::vector<at::Tensor> split_ranks(const at::Tensor& stacked, const variable_list& a, std::int64_t dim) {
-  std::vector<std::int64_t> ranks;
-  for (const auto& each : a) ranks.push_back(each.size(0));
-  return stacked.split_with_sizes(ranks, dim);
-}
-
-at::Tensor side_by_side(const std::vector<at::Tensor>& columns) {
-  return columns.size() == 1 ? columns.front() : at::cat(columns, 1);
-}
-
-// x A^T of every adapted term, side by side: [T, sum R].
-at::Tensor times_a(const at::Tensor& x, const Group& group, const variable_list& a) {
-  if (!group.dropout) return at::linear(x, stack_a(a, x.scalar_type()));
-  std::vector<at::Tensor> columns;
-  for (std::size_t i = 0; i < a.size(); ++i)
-    columns.push_back(
-        at::linear(drop(x, *group.dropout, group.adapted_term(i).module), a[i].to(x.scalar_type())));
-  return side_by_side(columns);
-}
-
-// Gradients of one group from those of its outputs. Undefined dys count as 0.
-class GroupBackward {
- public:
-  GroupBackward(const Group& group, const variable_list& saved, const variable_list& dys)
-      : group_(group), dys_(dys) {
-    if (saved.empty()) return;
-    const auto n = static_cast<std::ptrdiff_t>(group.adapted.size());
-    x_ = saved[0];
-    xa_ = saved[1];
-    a_.assign(saved.begin() + 2, saved.begin() + 2 + n);
-    b_.assign(saved.begin() + 2 + n, saved.end());
-    std::vector<at::Tensor> columns;
-    for (std::size_t i = 0; i < a_.size(); ++i)
-      columns.push_back(dy(i).defined()
-                            ? at::mm(dy(i), scaled_b(b_[i], group.adapted_term(i), x_.scalar_type()))
-                            : at::zeros({x_.size(0), b_[i].size(1)}, x_.options()));
-    dyb_ = side_by_side(columns);
-  }
-
-  // sum over the terms of dy W + (s dy B) A: [T,in]
-  at::Tensor dx() const {
-    at::Tensor dx;
-    for (std::size_t i = 0; i < group_.terms.size(); ++i) {
-      if (!dys_[i].defined()) continue;
-      if (dx.defined())
-        group_.terms[i].weight->add_times(dys_[i], dx);
-      else
-        dx = group_.terms[i].weight->times(dys_[i]);
-    }
-    if (!dyb_.defined() || !dx.defined()) return dx;
-    if (!group_.dropout) return dx.addmm_(dyb_, stack_a(a_, dx.scalar_type()));
-    const auto columns = split_ranks(dyb_, a_, 1);
-    for (std::size_t i = 0; i < a_.size(); ++i)
-      dx.add_(drop(at::mm(columns[i], a_[i].to(dx.scalar_type())), *group_.dropout,
-                   group_.adapted_term(i).module));
-    return dx;
-  }
-
-  // Per adapted term (s dy B)^T drop(x): [R,in]
-  std::vector<at::Tensor> das() const {
-    std::vector<at::Tensor> das;
-    if (!group_.dropout) {
-      das = split_ranks(at::mm(dyb_.t(), x_).to(a_.front().scalar_type()), a_, 0);
-    } else {
-      const auto columns = split_ranks(dyb_, a_, 1);
-      for (std::size_t i = 0; i < a_.size(); ++i)
-        das.push_back(at::mm(columns[i].t(), drop(x_, *group_.dropout, group_.adapted_term(i).module))
-                          .to(a_[i].scalar_type()));
-    }
-    for (std::size_t i = 0; i < das.size(); ++i)
-      if (!dy(i).defined()) das[i].reset();
-    return das;
-  }
-
-  // s dy^T (x A^T): [out,R]
-  at::Tensor db(std::size_t i) const {
-    if (!dy(i).defined()) return {};
-    const auto db = at::mm(dy(i).t(), split_ranks(xa_, a_, 1)[i]).to(b_[i].scalar_type());
-    const auto scale = group_.adapted_term(i).scale;
-    return scale == 1.0 ? db : db.mul_(scale);
-  }
-
- private:
-  const at::Tensor& dy(std::size_t i) const { return dys_[group_.adapted[i]]; }
-
-  const Group& group_;
-  const variable_list& dys_;
-  at::Tensor x_, xa_;    // [T,in], [T,sum R]
-  variable_list a_, b_;  // masters
-  at::Tensor dyb_;       // s dy B of the adapted terms, side by side: [T,sum R]
 };
+
+// Where they are in that list.
+struct Places {
+  std::size_t up, residual, a, b, end;
+  bool has_up, has_residual;
+
+  explicit Places(const Arguments& arguments)
+      : up(1),
+        residual(up + (arguments.up.defined() ? 1 : 0)),
+        a(residual + (arguments.residual.defined() ? 1 : 0)),
+        b(a + arguments.factors.a.size()),
+        end(b + arguments.factors.b.size()),
+        has_up(residual > up),
+        has_residual(a > residual) {}
+};
+
+struct Call {
+  LinearGroupWork group;
+  Places places;
+};
+using CallPtr = std::shared_ptr<const Call>;
 
 struct LoraLinear : torch::autograd::Function<LoraLinear> {
-  // trained: every a, then every b.
-  static variable_list forward(AutogradContext* ctx, const at::Tensor& x, at::TensorList trained,
-                               const std::shared_ptr<const Group>& group) {
+  // `all` is arguments.list(): autograd sees no tensor inside a struct.
+  static variable_list forward(AutogradContext* ctx, at::TensorList /*all*/, const Arguments& arguments,
+                               const MadeInput& made, const CallPtr& call) {
     ctx->set_materialize_grads(false);
-    ctx->saved_data["group"] = hold(group);
-    const auto n = static_cast<std::ptrdiff_t>(group->adapted.size());
-    const variable_list a(trained.begin(), trained.begin() + n), b(trained.begin() + n, trained.end());
-    variable_list ys;
-    for (const auto& term : group->terms) {
-      ys.push_back(term.weight->times_transposed(x));
-      if (term.bias.defined()) ys.back().add_(term.bias);
-    }
-    if (n == 0) return ys;
-    const auto xa = times_a(x, *group, a);
-    const auto columns = split_ranks(xa, a, 1);
-    for (std::size_t i = 0; i < a.size(); ++i)
-      ys[group->adapted[i]].addmm_(columns[i], scaled_b(b[i], group->adapted_term(i), x.scalar_type()).t());
-    variable_list saved{x, xa};
-    saved.insert(saved.end(), trained.begin(), trained.end());
+    ctx->saved_data["call"] = hold(call);
+    const auto& [x, up, residual, factors] = arguments;
+    const at::Tensor h = made.h.defined() ? made.h : input_values(call->group, {x, up}).h;
+    auto values =
+        (suits_fused(call->group, h) ? fused_forward : plain_forward)(call->group, h, factors, residual);
+    variable_list saved{x, up, values.xa};
+    saved.insert(saved.end(), factors.a.begin(), factors.a.end());
+    saved.insert(saved.end(), factors.b.begin(), factors.b.end());
     ctx->save_for_backward(std::move(saved));
-    return ys;
+    if (values.gated.defined()) {
+      values.ys.push_back(values.gated);
+      ctx->mark_non_differentiable({values.gated});
+    }
+    return values.ys;
   }
 
-  static variable_list backward(AutogradContext* ctx, const variable_list& dys) {
-    const auto group = held<std::shared_ptr<const Group>>(ctx->saved_data["group"]);
-    const auto n = group->adapted.size();
-    const GroupBackward gradients(*group, ctx->get_saved_variables(), dys);
-    variable_list result(2 + 2 * n);
-    if (ctx->needs_input_grad(0)) result[0] = gradients.dx();
-    if (n > 0 && ctx->needs_input_grad({{1, 1 + n}})) {
-      const auto das = gradients.das();
-      std::copy(das.begin(), das.end(), result.begin() + 1);
-    }
-    for (std::size_t i = 0; i < n; ++i)
-      if (ctx->needs_input_grad(1 + n + i)) result[1 + n + i] = gradients.db(i);
+  static variable_list backward(AutogradContext* ctx, variable_list dys) {
+    constexpr std::ptrdiff_t kOthers = 3;  // arguments behind the list
+    const auto call = held<CallPtr>(ctx->saved_data["call"]);
+    const auto& [group, places] = *call;
+    variable_list result(places.end + kOthers);
+    dys.resize(group.terms.size());
+    if (places.has_residual) result[places.residual] = dys[0];
+    if (std::none_of(dys.begin(), dys.end(), [](const at::Tensor& dy) { return dy.defined(); }))
+      return result;
+    const auto saved = ctx->get_saved_variables();
+    const auto a = saved.begin() + 3, b = a + std::ssize(group.adapted);
+    const LinearGradientsWanted wanted{
+        .input = ctx->needs_input_grad(0) || (places.has_up && ctx->needs_input_grad(places.up)),
+        .factors = places.end > places.a && ctx->needs_input_grad({{places.a, places.end}})};
+    const auto backward = suits_fused(group, saved[0]) ? fused_backward : plain_backward;
+    const auto gradients =
+        backward(group, {saved[0], saved[1]}, saved[2], {{a, b}, {b, saved.end()}}, dys, wanted);
+    result[0] = gradients.x;
+    if (places.has_up) result[places.up] = gradients.up;
+    std::copy(gradients.a.begin(), gradients.a.end(), result.begin() + static_cast<std::ptrdiff_t>(places.a));
+    std::copy(gradients.b.begin(), gradients.b.end(), result.begin() + static_cast<std::ptrdiff_t>(places.b));
     return result;
   }
 };
 
 }  // namespace
 
+LinearInput LinearInput::normed(at::Tensor x, at::Tensor weight, double eps) {
+  LinearInput input(std::move(x));
+  input.norm_weight = std::move(weight);
+  input.norm_eps = eps;
+  return input;
+}
+
+LinearInput LinearInput::gated(at::Tensor gate, at::Tensor up, at::Tensor made) {
+  LinearInput input(std::move(gate));
+  input.up = std::move(up);
+  input.made = std::move(made);
+  return input;
+}
+
+at::Tensor LinearInput::value() const {
+  if (up.defined()) return swiglu(x, up);
+  return norm_weight.defined() ? rms_norm(x, norm_weight, norm_eps) : x;
+}
+
+std::vector<at::Tensor> LinearOutput::applied_to(std::vector<at::Tensor> ys) const {
+  if (residual.defined()) ys.front() = ys.front() + residual;
+  if (gated) ys.push_back(swiglu(ys[0].detach(), ys[1].detach()));
+  return ys;
+}
+
 at::Tensor linear(const at::Tensor& x, const FrozenWeightPtr& weight, const at::Tensor& bias) {
   return lora_linear(x, {LoraTerm{.weight = weight, .bias = bias}}, std::nullopt).front();
 }
 
-std::vector<at::Tensor> lora_linear(const at::Tensor& x, const std::vector<LoraTerm>& terms,
-                                    const std::optional<LoraDropout>& dropout) {
-  auto group = std::make_shared<Group>();
-  group->terms = terms;
-  if (dropout && dropout->probability > 0) group->dropout = dropout;
-  std::vector<at::Tensor> trained, bs;
+std::vector<at::Tensor> lora_linear(const LinearInput& input, const std::vector<LoraTerm>& terms,
+                                    const std::optional<LoraDropout>& dropout, const LinearOutput& output) {
+  assert(!output.residual.defined() || terms.size() == 1);
+  assert(!output.gated || terms.size() == 2);
+  const auto contiguous = [](const at::Tensor& t) { return t.defined() ? t.contiguous() : t; };
+  Arguments arguments{contiguous(input.x), contiguous(input.up), contiguous(output.residual), {}};
+  LinearGroupWork group{
+      .terms = terms, .norm_weight = input.norm_weight, .norm_eps = input.norm_eps, .gated = output.gated};
+  if (dropout && dropout->probability > 0) group.dropout = dropout;
   for (std::size_t i = 0; i < terms.size(); ++i) {
-    auto& term = group->terms[i];
-    assert(x.dim() == 2 && term.weight->in_features() == x.size(1) && term.a.defined() == term.b.defined());
+    auto& term = group.terms[i];
+    assert(input.x.dim() == 2 && term.weight->in_features() == input.x.size(1) &&
+           term.a.defined() == term.b.defined());
     if (!term.a.defined()) continue;
-    group->adapted.push_back(i);
-    trained.push_back(std::exchange(term.a, {}));
-    bs.push_back(std::exchange(term.b, {}));
+    group.adapted.push_back(i);
+    arguments.factors.a.push_back(std::exchange(term.a, {}));
+    arguments.factors.b.push_back(std::exchange(term.b, {}));
   }
-  trained.insert(trained.end(), bs.begin(), bs.end());
-  return LoraLinear::apply(x.contiguous(), at::TensorList(trained),
-                           std::shared_ptr<const Group>(std::move(group)));
+  const auto all = arguments.list();
+  const Places places(arguments);
+  return LoraLinear::apply(at::TensorList(all), arguments, MadeInput{input.made},
+                           CallPtr(std::make_shared<Call>(Call{std::move(group), places})));
 }
 
 }  // namespace graft

@@ -7,6 +7,7 @@
 
 #include "ops/kernel_types.h"
 #include "ops/parallel.h"
+#include "ops/work_scope.h"
 
 namespace graft {
 namespace {
@@ -17,39 +18,49 @@ using torch::autograd::variable_list;
 struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
   // Keeps x, which the residual stream keeps anyway, and one number per row.
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight, double eps) {
-    const auto width = x.size(-1), rows = x.numel() / width;
-    const auto y = at::empty_like(x);
-    const auto rstd = at::empty({rows}, x.options().dtype(sum_type(x.scalar_type())));
-    with_kernel_type(x.scalar_type(), [&](auto type) {
-      using T = decltype(type);
-      for_rows(rows, width, [&](std::int64_t first, std::int64_t last) {
-        row_kernels<T>().rms_norm(read_from<T>(x) + first * width, read_from<T>(weight), eps, last - first,
-                                  width, write_to<T>(y) + first * width, write_to<SumOf<T>>(rstd) + first);
-      });
-    });
+    const auto [y, rstd] = rms_norm_values(x, weight, eps);
     ctx->save_for_backward({x, weight, rstd});
     return y;
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& dys) {
     const auto saved = ctx->get_saved_variables();
-    const auto &x = saved[0], &weight = saved[1], &rstd = saved[2];
-    const auto dy = dys[0].contiguous();
-    const auto width = x.size(-1), rows = x.numel() / width;
-    const auto dx = at::empty_like(x);
-    with_kernel_type(x.scalar_type(), [&](auto type) {
-      using T = decltype(type);
-      for_rows(rows, width, [&](std::int64_t first, std::int64_t last) {
-        row_kernels<T>().rms_norm_backward(
-            read_from<T>(x) + first * width, read_from<T>(weight), read_from<SumOf<T>>(rstd) + first,
-            read_from<T>(dy) + first * width, last - first, width, write_to<T>(dx) + first * width);
-      });
-    });
-    return {dx, {}, {}};
+    return {rms_norm_gradient(saved[0], saved[1], saved[2], dys[0].contiguous()), {}, {}};
   }
 };
 
 }  // namespace
+
+RmsNormValues rms_norm_values(const at::Tensor& x, const at::Tensor& weight, double eps) {
+  const WorkScope scope(Work::kNorm, {.bytes = 2.0 * static_cast<double>(x.nbytes())});
+  const auto width = x.size(-1), rows = x.numel() / width;
+  const auto y = at::empty_like(x);
+  const auto rstd = at::empty({rows}, x.options().dtype(sum_type(x.scalar_type())));
+  with_kernel_type(x.scalar_type(), [&](auto type) {
+    using T = decltype(type);
+    for_rows(rows, width, [&](std::int64_t first, std::int64_t last) {
+      row_kernels<T>().rms_norm(read_from<T>(x) + first * width, read_from<T>(weight), eps, last - first,
+                                width, write_to<T>(y) + first * width, write_to<SumOf<T>>(rstd) + first);
+    });
+  });
+  return {y, rstd};
+}
+
+at::Tensor rms_norm_gradient(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& rstd,
+                             const at::Tensor& dy) {
+  const WorkScope scope(Work::kNorm, {.bytes = 3.0 * static_cast<double>(x.nbytes())});
+  const auto width = x.size(-1), rows = x.numel() / width;
+  const auto dx = at::empty_like(x);
+  with_kernel_type(x.scalar_type(), [&](auto type) {
+    using T = decltype(type);
+    for_rows(rows, width, [&](std::int64_t first, std::int64_t last) {
+      row_kernels<T>().rms_norm_backward(read_from<T>(x) + first * width, read_from<T>(weight),
+                                         read_from<SumOf<T>>(rstd) + first, read_from<T>(dy) + first * width,
+                                         last - first, width, write_to<T>(dx) + first * width);
+    });
+  });
+  return dx;
+}
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
   assert(weight.dim() == 1 && x.size(-1) == weight.size(0) && x.scalar_type() == weight.scalar_type());

@@ -10,7 +10,6 @@
 
 #include "base/random.h"
 #include "ops/linear.h"
-#include "ops/work_scope.h"
 
 namespace graft {
 namespace {
@@ -51,8 +50,8 @@ Lora::Lora(std::vector<LoraFactors> factors, const LoraOptions& options)
   }
 }
 
-std::vector<at::Tensor> Lora::forward(const at::Tensor& x, const std::vector<Linear>& group,
-                                      const Pass& pass) const {
+std::vector<at::Tensor> Lora::forward(const LinearInput& input, const std::vector<Linear>& group,
+                                      const Pass& pass, const LinearOutput& output) const {
   assert(group.size() == factors_.size());
   std::vector<LoraTerm> terms;
   terms.reserve(group.size());
@@ -61,8 +60,7 @@ std::vector<at::Tensor> Lora::forward(const at::Tensor& x, const std::vector<Lin
         {group[i].weight, group[i].bias, factors_[i].a, factors_[i].b, scale_, key_of(group[i].name)});
   std::optional<LoraDropout> dropout;
   if (pass.dropout && dropout_ > 0) dropout = LoraDropout{dropout_, *pass.dropout, pass.layout};
-  const WorkScope scope(Work::kLora);
-  return lora_linear(x, terms, dropout);
+  return lora_linear(input, terms, dropout, output);
 }
 
 std::vector<Parameter> Lora::parameters() const {

@@ -27,8 +27,8 @@ class Lora : public Adapter {
   /// One entry per linear of the group, in its order; at least one with factors.
   Lora(std::vector<LoraFactors> factors, const LoraOptions& options);
 
-  std::vector<at::Tensor> forward(const at::Tensor& x, const std::vector<Linear>& group,
-                                  const Pass& pass) const override;
+  std::vector<at::Tensor> forward(const LinearInput& input, const std::vector<Linear>& group, const Pass& pass,
+                                  const LinearOutput& output) const override;
   std::vector<Parameter> parameters() const override;
   at::Tensor merge_into(const Linear& linear, const at::Tensor& rows, std::int64_t first) const override;
 

@@ -81,14 +81,15 @@ TEST(HfFolder, BiasesAndAHeadOfItsOwnAreWritten) {
 /// Adds 0.01 times the row's number to every weight.
 class RowShift final : public Adapter {
  public:
-  std::vector<at::Tensor> forward(const at::Tensor& x, const std::vector<Linear>& group,
-                                  const Pass&) const override {
+  std::vector<at::Tensor> forward(const LinearInput& input, const std::vector<Linear>& group, const Pass&,
+                                  const LinearOutput& output) const override {
+    const at::Tensor x = input.value();
     std::vector<at::Tensor> ys;
     for (const Linear& one : group) {
       const at::Tensor shift = at::arange(one.weight->out_features(), at::kFloat) * kShift;
       ys.push_back(linear(x, one.weight, one.bias) + x.sum(-1, true) * shift);
     }
-    return ys;
+    return output.applied_to(std::move(ys));
   }
   std::vector<Parameter> parameters() const override { return {}; }
   at::Tensor merge_into(const Linear&, const at::Tensor& rows, std::int64_t first) const override {

@@ -85,13 +85,14 @@ class PlainAddition final : public Adapter {
       b_.push_back(pattern({one.weight->out_features(), 2}, seed++));
     }
   }
-  std::vector<at::Tensor> forward(const at::Tensor& x, const std::vector<Linear>& group,
-                                  const Pass&) const override {
+  std::vector<at::Tensor> forward(const LinearInput& input, const std::vector<Linear>& group, const Pass&,
+                                  const LinearOutput& output) const override {
+    const at::Tensor x = input.value();
     std::vector<at::Tensor> ys;
     for (std::size_t i = 0; i < group.size(); ++i) {
       ys.push_back(linear(x, group[i].weight, group[i].bias) + at::linear(at::linear(x, a_[i]), b_[i]));
     }
-    return ys;
+    return output.applied_to(std::move(ys));
   }
   std::vector<Parameter> parameters() const override {
     std::vector<Parameter> all;

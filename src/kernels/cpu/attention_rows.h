@@ -4,20 +4,14 @@
 #include <span>
 #include <string_view>
 
-namespace graft {
+#include "kernels/cpu/row_view.h"
+#include "kernels/half.h"
 
-using Bf16Bits = std::uint16_t;  ///< a bfloat16 as it lies in memory
+namespace graft {
 
 /// Rows and columns of every block are padded with zeros to a multiple of this: one vector of 512 bits of
 /// fp32.
 inline constexpr std::int64_t kBlockStep = 16;
-
-/// `count` rows of `width` numbers, `stride` numbers from one to the next.
-template <class T>
-struct RowView {
-  T* data;
-  std::int64_t stride, count, width;
-};
 
 /// Size of a padded block: multiples of kBlockStep.
 struct BlockShape {

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "kernels/cpu/row_view.h"
+#include "kernels/half.h"
+
+/// Sums of bf16 matrix products, tile by tile: each tile is summed up in fp32 over all of its terms and
+/// handed over while it is in the cache, so that additions to a product cost no pass over memory. Matrices on
+/// the right are packed panel by panel, from wherever and however they are stored.
+namespace graft {
+
+/// `rows` rows of `columns` numbers from (row, column) on.
+struct MatrixBlock {
+  std::int64_t row, rows, column, columns;
+};
+
+/// A matrix of bf16 numbers that is read block by block.
+struct Matrix {
+  std::int64_t rows, columns;
+  /// The block, where it lies or decoded to scratch [rows,columns]. Called by many threads.
+  std::function<RowView<const Bf16Bits>(const MatrixBlock& block, Bf16Bits* scratch)> read;
+  /// Blocks are read at multiples of this many columns: the block size of a quantised format.
+  std::int64_t column_unit = 1;
+};
+
+/// t bf16 [rows,columns], the numbers of a row adjacent.
+Matrix matrix_of(const at::Tensor& t);
+
+enum class Side { kAsStored, kTransposed };
+
+/// left [M,K] bf16 times a matrix [K,N], or times the transpose of one stored as [N,K]. K is even; where the
+/// matrix has fewer than K, the rest counts as 0.
+struct ProductTerm {
+  at::Tensor left;
+  Matrix right;
+  Side side = Side::kAsStored;
+};
+
+/// Part of a sum of products: [rows,columns] fp32 in rows of `width` numbers, from (row, column) on.
+struct Tile {
+  const float* sums;
+  std::int64_t width, row, rows, column, columns;
+};
+
+/// One or more sums of products of one shape [rows,columns], finished together: `finish` gets the tile of
+/// each part at the same place. It runs on many threads, once for every place.
+struct Product {
+  std::int64_t rows = 0, columns = 0;
+  std::vector<std::vector<ProductTerm>> parts;
+  std::function<void(const Tile* parts)> finish{};
+};
+
+/// Runs the products on all threads as one pool of work. What a tile sums up depends on neither threads nor
+/// cut.
+void run_products(const std::vector<Product>& products);
+
+/// Whether this machine and these dimensions suit run_products: bf16, machine with bf16 products, even sizes.
+bool suits_products(const at::Tensor& left, std::int64_t rows, std::int64_t columns);
+
+/// Ready-made ends. y bf16 [rows,columns] = sums + bias [columns] + addend [rows,columns] (either undefined).
+std::function<void(const Tile*)> round_to(at::Tensor y, at::Tensor bias = {}, at::Tensor addend = {});
+/// y fp32 [rows,columns] = sums
+std::function<void(const Tile*)> copy_to(at::Tensor y);
+/// y fp32 [columns,rows] = factor * sums
+std::function<void(const Tile*)> copy_transposed_to(at::Tensor y, float factor);
+
+}  // namespace graft

@@ -1,0 +1,109 @@
+#include "ops/product_cut.h"
+
+#include <algorithm>
+#include <array>
+
+namespace graft {
+namespace {
+
+constexpr std::int64_t kLeastRows = 256;      // fewer are not worth packing the right matrix again
+constexpr std::int64_t kMostDeepRows = 1024;  // their sums, 64 columns wide, are 256 KiB
+constexpr std::int64_t kTasksPerThread = 4;
+
+std::int64_t rounded_up(std::int64_t n, std::int64_t unit) { return (n + unit - 1) / unit * unit; }
+
+// Columns of a task and how near its products come to the rate of the widest.
+struct Width {
+  std::int64_t columns;
+  double rate;
+};
+constexpr std::array<Width, 3> kWidths{{{64, 1.0}, {48, 0.98}, {32, 0.90}}};
+
+bool fits_units(const Product& product, std::int64_t columns) {
+  for (const auto& part : product.parts)
+    for (const auto& term : part)
+      if (columns % term.right.column_unit != 0) return false;
+  return true;
+}
+
+// The share of threads times columns that is not idle and not padding, times the rate.
+double yield_of(const std::vector<Product>& products, const Width& width, std::int64_t threads) {
+  std::int64_t tasks = 0, columns = 0;
+  for (const auto& product : products) {
+    if (!fits_units(product, width.columns)) return 0;
+    tasks += rounded_up(product.columns, width.columns) / width.columns;
+    columns += product.columns;
+  }
+  return width.rate * static_cast<double>(columns) /
+         static_cast<double>(rounded_up(tasks, threads) * width.columns);
+}
+
+std::int64_t depth_of(const Product& product) {
+  std::int64_t depth = 0;
+  for (const auto& part : product.parts)
+    for (const auto& term : part) depth += term.left.size(1);
+  return depth;
+}
+
+std::int64_t rows_of_tasks(const Product& product, std::int64_t columns, std::int64_t column_tasks,
+                           std::int64_t threads) {
+  const auto chunks = std::max<std::int64_t>(1, kTasksPerThread * threads / column_tasks);
+  auto rows = rounded_up((product.rows + chunks - 1) / chunks, kTileRows);
+  rows = std::max(rows, kLeastRows);
+  if (depth_of(product) * columns > kPanelNumbers) rows = std::min(rows, kMostDeepRows);
+  return std::min(rows, product.rows);
+}
+
+}  // namespace
+
+ProductCut cut_products(const std::vector<Product>& products, std::int64_t threads) {
+  const auto best =
+      std::max_element(kWidths.begin(), kWidths.end(), [&](const Width& left, const Width& right) {
+        return yield_of(products, left, threads) < yield_of(products, right, threads);
+      });
+  ProductCut cut{.columns = best->columns};
+  std::int64_t column_tasks = 0;
+  for (const auto& product : products) column_tasks += rounded_up(product.columns, cut.columns) / cut.columns;
+  for (const auto& product : products) {
+    const auto rows = rows_of_tasks(product, cut.columns, column_tasks, threads);
+    cut.rows = std::max(cut.rows, rows);
+    for (std::int64_t column = 0; column < product.columns; column += cut.columns)
+      for (std::int64_t row = 0; row < product.rows; row += rows)
+        cut.tasks.push_back({&product, row, std::min(rows, product.rows - row), column,
+                             std::min(cut.columns, product.columns - column)});
+  }
+  return cut;
+}
+
+std::vector<ProductPiece> pieces_of(const Product& product) {
+  std::vector<ProductPiece> pieces;
+  for (std::size_t part = 0; part < product.parts.size(); ++part) {
+    bool opens = true;
+    for (const auto& term : product.parts[part]) {
+      const auto depth = term.left.size(1), count = (depth + kDepth - 1) / kDepth;
+      const auto each = rounded_up((depth + count - 1) / count, kDepthUnit);
+      for (std::int64_t first = 0; first < depth; first += each, opens = false)
+        pieces.push_back({&term, part, first, std::min(each, depth - first), opens});
+    }
+  }
+  return pieces;
+}
+
+std::vector<std::span<const ProductPiece>> groups_of(std::span<const ProductPiece> pieces,
+                                                     std::int64_t width) {
+  std::vector<std::span<const ProductPiece>> groups;
+  std::size_t first = 0;
+  std::int64_t numbers = 0;
+  for (std::size_t i = 0; i < pieces.size(); ++i) {
+    const auto more = pieces[i].depth * width;
+    if (i > first && numbers + more > kPanelNumbers) {
+      groups.push_back(pieces.subspan(first, i - first));
+      first = i, numbers = 0;
+    }
+    numbers += more;
+  }
+  groups.push_back(pieces.subspan(first));
+  return groups;
+}
+
+}  // namespace graft

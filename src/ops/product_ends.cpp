@@ -1,0 +1,38 @@
+#include <cassert>
+#include <utility>
+
+#include "kernels/cpu/tile_kernels.h"
+#include "ops/product.h"
+#include "ops/tile_rows.h"
+
+namespace graft {
+
+std::function<void(const Tile*)> round_to(at::Tensor y, at::Tensor bias, at::Tensor addend) {
+  assert(y.scalar_type() == at::kBFloat16 && y.stride(1) == 1);
+  return [y = std::move(y), bias = std::move(bias), addend = std::move(addend)](const Tile* tile) {
+    tile_kernels().round(tile->sums, tile->width, columns_at(bias, *tile), rows_to_read(addend, *tile),
+                         rows_to_write(y, *tile));
+  };
+}
+
+std::function<void(const Tile*)> copy_to(at::Tensor y) {
+  assert(y.scalar_type() == at::kFloat && y.is_contiguous());
+  return [y = std::move(y)](const Tile* tile) {
+    auto* to = y.mutable_data_ptr<float>() + tile->row * y.size(1) + tile->column;
+    for (std::int64_t i = 0; i < tile->rows; ++i)
+      std::copy_n(tile->sums + i * tile->width, tile->columns, to + i * y.size(1));
+  };
+}
+
+std::function<void(const Tile*)> copy_transposed_to(at::Tensor y, float factor) {
+  assert(y.scalar_type() == at::kFloat && y.is_contiguous());
+  return [y = std::move(y), factor](const Tile* tile) {
+    const auto stride = y.size(1);
+    auto* to = y.mutable_data_ptr<float>() + tile->column * stride + tile->row;
+    for (std::int64_t j = 0; j < tile->columns; ++j)
+      for (std::int64_t i = 0; i < tile->rows; ++i)
+        to[j * stride + i] = factor * tile->sums[i * tile->width + j];
+  };
+}
+
+}  // namespace graft
