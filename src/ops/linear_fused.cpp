@@ -1,6 +1,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <array>
 
 #include "kernels/cpu/tile_kernels.h"
 #include "ops/dropout.h"
@@ -45,7 +46,7 @@ class RankColumns {
 // A of all adapted terms as bf16, under each other, [total,in].
 at::Tensor stack_a(const variable_list& a, const RankColumns& ranks) {
   const auto options = a.front().options().dtype(at::kBFloat16);
-  const at::IntArrayRef shape{ranks.total(), a.front().size(1)};
+  const std::array<std::int64_t, 2> shape{ranks.total(), a.front().size(1)};
   const auto stacked = ranks.any_odd() ? at::zeros(shape, options) : at::empty(shape, options);
   for (std::size_t i = 0; i < a.size(); ++i) ranks.of(stacked, i, 0).narrow(0, 0, ranks.rank(i)).copy_(a[i]);
   return stacked;
@@ -59,7 +60,7 @@ at::Tensor scaled_b(const at::Tensor& b, const LoraTerm& term) {
 // [T,total] bf16, whose spare columns are 0.
 at::Tensor rank_columns(std::int64_t tokens, const RankColumns& ranks) {
   const auto options = at::TensorOptions().dtype(at::kBFloat16);
-  const at::IntArrayRef shape{tokens, ranks.total()};
+  const std::array<std::int64_t, 2> shape{tokens, ranks.total()};
   return ranks.any_odd() ? at::zeros(shape, options) : at::empty(shape, options);
 }
 
