@@ -31,6 +31,10 @@ class MappedFile {
   std::shared_ptr<const Mapping> mapping_;
 };
 
+/// Tells the system that these bytes of a mapped file are not needed for now: they leave memory, and come
+/// back from the file when they are read again.
+void release_mapped(std::span<const std::byte> bytes);
+
 /// The whole file as text, verbatim. Errors: as MappedFile, or larger than `max_bytes`.
 std::string read_file(const Path& path, std::uint64_t max_bytes);
 

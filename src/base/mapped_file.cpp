@@ -51,6 +51,14 @@ std::span<const std::byte> MappedFile::bytes() const {
 
 const Path& MappedFile::path() const { return mapping_->path; }
 
+void release_mapped(std::span<const std::byte> bytes) {
+  // Whole pages inside the range only: its neighbours may be in use.
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto begin = (reinterpret_cast<std::uintptr_t>(bytes.data()) + page - 1) / page * page;
+  const auto end = reinterpret_cast<std::uintptr_t>(bytes.data() + bytes.size()) / page * page;
+  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+}
+
 std::string read_file(const Path& path, std::uint64_t max_bytes) {
   std::uint64_t size = 0;
   const Descriptor file = open_input(path, size);

@@ -33,7 +33,7 @@ class Adapter {
   /// h [T,in] -> per linear of the group, its output with the addition [T,out], and what `output` asks for
   /// besides. Differentiable in what the input is made of, the residual and parameters().
   virtual std::vector<at::Tensor> forward(const LinearInput& input, const std::vector<Linear>& group,
-                                          const Pass& pass, const LinearOutput& output) const = 0;
+                                          const Pass& pass, const LinearOutput& output = {}) const = 0;
   /// What the optimizer trains, in a fixed order.
   virtual std::vector<Parameter> parameters() const = 0;
   /// Rows first … last-1 of linear's weight, fp32 [last-first,in] -> the same rows with the addition in them.

@@ -5,8 +5,10 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/text.h"
 #include "model/decode.h"
+#include "ops/quantized_weight.h"
 #include "store/safetensors.h"
 
 namespace graft {
@@ -40,10 +42,17 @@ BaseTensors::BaseTensors(const Path& base, const ModelConfig& config, BaseRead r
 
 void BaseTensors::open_folder(const Path& folder) {
   auto files = std::make_shared<const SafetensorsFolder>(folder);
+  auto nf4 = std::make_shared<const Nf4Tensors>(read_nf4_tensors(*files));
   for (const std::string& name : files->names()) {
-    if (!is_buffer(name))
+    if (!is_buffer(name) && !nf4->parts.contains(name))
       entries_.emplace(name, Entry{.view = *files->find(name), .file = files->file_of(name)});
   }
+  for (const auto& [name, tensor] : nf4->weights) {
+    const TensorView view{
+        .name = name, .dtype = tensor.state.dtype, .shape = tensor.state.shape, .bytes = {}};
+    entries_.emplace(name, Entry{.view = view, .file = files->file_of(name), .nf4 = &tensor});
+  }
+  nf4_ = std::move(nf4);
   files_ = std::move(files);
 }
 
@@ -67,7 +76,7 @@ bool BaseTensors::same(const std::string& left, const std::string& right) const 
          std::equal(a.bytes.begin(), a.bytes.end(), b.bytes.begin(), b.bytes.end());
 }
 
-at::Tensor BaseTensors::take(const std::string& name, at::IntArrayRef shape, at::ScalarType dtype) {
+BaseTensors::Entry& BaseTensors::find(const std::string& name, at::IntArrayRef shape) {
   const auto found = entries_.find(name);
   if (found == entries_.end()) fail_missing(name);
   Entry& entry = found->second;
@@ -77,24 +86,68 @@ at::Tensor BaseTensors::take(const std::string& name, at::IntArrayRef shape, at:
   check(holds_floats(entry.view.dtype), where, ": holds no floating-point numbers (got type ",
         traits(entry.view.dtype).name, ")");
   entry.taken = true;
+  return entry;
+}
+
+at::Tensor BaseTensors::take(const std::string& name, at::IntArrayRef shape, at::ScalarType dtype) {
+  const Entry& entry = find(name, shape);
   const auto options = at::TensorOptions().dtype(dtype);
   if (read_ == BaseRead::kHeaders) return at::empty(shape, options.device(at::kMeta));
-  if (entry.order == RowOrder::kSame && in_place(entry.view, dtype)) {
+  if (entry.order == RowOrder::kSame && entry.nf4 == nullptr && in_place(entry.view, dtype)) {
     auto* data = const_cast<std::byte*>(entry.view.bytes.data());
     return at::from_blob(
         data, shape, [files = files_](void*) {}, options);
   }
   at::Tensor target = at::empty(shape, options);
-  jobs_.push_back({&entry, target});
+  if (entry.nf4 == nullptr) {
+    jobs_.push_back({&entry, target});
+  } else {
+    at::Tensor decoded = at::empty(shape, at::kFloat);
+    decode_nf4(entry.nf4->view(), 0,
+               {decoded.mutable_data_ptr<float>(), static_cast<std::size_t>(decoded.numel())});
+    target.copy_(decoded);
+  }
   return target;
 }
 
 TensorSizes BaseTensors::sizes(const std::string& name, at::ScalarType dtype) const {
   const Entry& entry = entries_.at(name);
-  const bool as_it_lies = entry.order == RowOrder::kSame && in_place(entry.view, dtype);
+  const bool as_it_lies =
+      entry.order == RowOrder::kSame && entry.nf4 == nullptr && in_place(entry.view, dtype);
   return {.values = entry.view.elements(),
           .values_in_place = as_it_lies ? entry.view.elements() : 0,
-          .file_bytes = entry.view.bytes.size()};
+          .file_bytes = entry.nf4 == nullptr ? entry.view.bytes.size() : entry.nf4->codes.size()};
+}
+
+StoredMatrix BaseTensors::stored(const Entry& entry) const {
+  return {.view = &entry.view, .head_dim = entry.order == RowOrder::kSame ? 0 : config_.head_dim};
+}
+
+FrozenWeightPtr BaseTensors::take_matrix(const std::string& name, std::int64_t out, std::int64_t in,
+                                         at::ScalarType dtype, Quantization kind) {
+  if (read_ == BaseRead::kHeaders) return dense_weight(take(name, {out, in}, dtype));
+  const Entry& entry = find(name, {out, in});
+  const bool in_blocks = traits(entry.view.dtype).values > 1;
+  if (entry.nf4 != nullptr && (kind == Quantization::kNf4 || kind == Quantization::kKeep))
+    return nf4_weight(out, in, entry.nf4->view(),
+                      std::make_shared<std::pair<decltype(files_), decltype(nf4_)>>(files_, nf4_), dtype);
+  if (in_blocks &&
+      (kind == Quantization::kKeep || (kind == Quantization::kQ8_0 && entry.view.dtype == DType::kQ8_0)))
+    return keep_blocks(stored(entry), files_, dtype);
+  if (kind == Quantization::kNone || kind == Quantization::kKeep)
+    return dense_weight(take(name, {out, in}, dtype));
+  check(entry.nf4 == nullptr, entry.file.string(), ": tensor ", entry.view.name,
+        ": is stored in NF4 and cannot become q8_0", Hint{"set model.quantization to nf4 or none"});
+  const std::int64_t block = kind == Quantization::kNf4 ? kNf4Block : 32;
+  check(in % block == 0, entry.file.string(), ": tensor ", entry.view.name, ": rows of ", in,
+        " weights do not divide into blocks of ", block, Hint{"set model.quantization to none"});
+  return quantize(stored(entry), kind, dtype);
+}
+
+bool BaseTensors::any_quantized() const {
+  return std::any_of(entries_.begin(), entries_.end(), [](const auto& entry) {
+    return entry.second.nf4 != nullptr || traits(entry.second.view.dtype).values > 1;
+  });
 }
 
 void BaseTensors::skip(const std::string& name) { entries_.at(name).taken = true; }
@@ -109,6 +162,7 @@ void BaseTensors::finish() {
         {.view = &job.entry->view, .head_dim = paired ? config_.head_dim : 0, .target = job.target});
   }
   decode_all(jobs);
+  for (const Job& job : jobs_) release_mapped(job.entry->view.bytes);
   jobs_.clear();
 }
 

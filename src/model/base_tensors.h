@@ -10,6 +10,9 @@
 #include "model/base_outline.h"
 #include "model/config.h"
 #include "model/families.h"
+#include "model/options.h"
+#include "model/quantize.h"
+#include "store/nf4_tensor.h"
 #include "store/tensor_view.h"
 
 namespace graft {
@@ -34,6 +37,13 @@ class BaseTensors {
   at::Tensor take(const std::string& name, at::IntArrayRef shape, at::ScalarType dtype);
   /// What the file holds under a name that was taken.
   TensorSizes sizes(const std::string& name, at::ScalarType dtype) const;
+  /// The matrix [out,in] as `kind` says: as take() gives it, encoded while it is read, or the stored blocks
+  /// in place. Weights that are in NF4 already stay so under kNf4 and kKeep, and are decoded under kNone.
+  /// Errors: as take(); a width that the format's blocks do not divide.
+  FrozenWeightPtr take_matrix(const std::string& name, std::int64_t out, std::int64_t in,
+                              at::ScalarType dtype, Quantization kind);
+  /// Whether any weight is stored in blocks or NF4: what kKeep keeps.
+  bool any_quantized() const;
   /// Reads the tensor as taken and leaves it out of memory.
   void skip(const std::string& name);
   /// Fills what take() promised, on all threads, after checking that no tensor is left over. Error: a left
@@ -45,6 +55,7 @@ class BaseTensors {
     TensorView view;
     Path file;
     RowOrder order = RowOrder::kSame;
+    const Nf4Tensor* nf4 = nullptr;  // then the view has its shape, no bytes
     bool taken = false;
   };
   struct Job {
@@ -53,6 +64,8 @@ class BaseTensors {
   };
   void open_folder(const Path& folder);
   void open_gguf(const Path& path);
+  Entry& find(const std::string& name, at::IntArrayRef shape);
+  StoredMatrix stored(const Entry& entry) const;
   [[noreturn]] void fail_missing(const std::string& name) const;
   void check_nothing_left() const;
   std::vector<std::string> left_over() const;
@@ -61,6 +74,7 @@ class BaseTensors {
   Path base_;
   BaseRead read_;
   std::shared_ptr<const void> files_;  // what the views point into; tensors in place hold it too
+  std::shared_ptr<const Nf4Tensors> nf4_;
   std::map<std::string, Entry, std::less<>> entries_;
   std::vector<Job> jobs_;
 };

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "base/console.h"
+#include "base/error.h"
 #include "model/base_outline.h"
 #include "model/base_tensors.h"
 #include "model/decoder.h"
@@ -13,15 +14,19 @@ namespace {
 /// Builds the parts of a decoder out of a base's tensors, by Hugging Face's module names.
 class Builder {
  public:
-  Builder(BaseTensors& tensors, const ModelConfig& config, at::ScalarType dtype)
-      : tensors_(tensors), config_(config), dtype_(dtype) {}
+  Builder(BaseTensors& tensors, const ModelConfig& config, at::ScalarType dtype, Quantization quantization)
+      : tensors_(tensors), config_(config), dtype_(dtype), quantization_(quantization) {}
 
-  FrozenWeightPtr matrix(const std::string& module, std::int64_t out, std::int64_t in) {
-    return dense_weight(tensors_.take(module + ".weight", {out, in}, dtype_));
+  /// Embedding and head: quantised only where the file has them so and all is kept as it is.
+  FrozenWeightPtr vocabulary(const std::string& module) {
+    const auto kind = quantization_ == Quantization::kKeep ? Quantization::kKeep : Quantization::kNone;
+    return tensors_.take_matrix(module + ".weight", config_.vocab_size, config_.hidden_size, dtype_, kind);
   }
 
   Linear linear(const std::string& module, std::int64_t out, std::int64_t in, bool bias) {
-    Linear made{.name = module, .weight = matrix(module, out, in), .bias = {}};
+    Linear made{.name = module,
+                .weight = tensors_.take_matrix(module + ".weight", out, in, dtype_, quantization_),
+                .bias = {}};
     if (bias) made.bias = tensors_.take(module + ".bias", {out}, dtype_);
     return made;
   }
@@ -68,6 +73,7 @@ class Builder {
   BaseTensors& tensors_;
   const ModelConfig& config_;
   at::ScalarType dtype_;
+  Quantization quantization_;
 };
 
 constexpr const char* kWeight = ".weight";
@@ -100,16 +106,20 @@ Decoder build(BaseTensors& tensors, ModelConfig& base_config, const ModelOptions
   model.config = base_config;
   model.dtype = scalar_type(options.dtype);
   const ModelConfig& config = model.config;
-  Builder builder(tensors, config, model.dtype);
+  check(options.quantization != Quantization::kKeep || tensors.any_quantized(), options.path,
+        ": nothing to keep: its weights are not quantised",
+        Hint{"model.quantization: keep is for a GGUF in blocks; nf4 or q8_0 quantise this base, none takes "
+             "it as it is"});
+  Builder builder(tensors, config, model.dtype, options.quantization);
   // A tied model may have been saved under the head's name alone.
   const bool under_head =
       config.tie_word_embeddings && !tensors.has(kEmbeddingWeight) && tensors.has(kHeadWeight);
-  model.embedding = builder.matrix(under_head ? kHead : kEmbedding, config.vocab_size, config.hidden_size);
+  model.embedding = builder.vocabulary(under_head ? kHead : kEmbedding);
   for (std::int64_t i = 0; i < config.num_hidden_layers; ++i) model.blocks.push_back(builder.block(i));
   model.norm = builder.norm("model.norm");
   model.head = config.tie_word_embeddings
                    ? Linear{.name = kHead, .weight = model.embedding, .bias = {}}
-                   : builder.linear(kHead, config.vocab_size, config.hidden_size, false);
+                   : Linear{.name = kHead, .weight = builder.vocabulary(kHead), .bias = {}};
   tensors.finish();
   return model;
 }

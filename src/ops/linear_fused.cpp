@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "kernels/cpu/tile_kernels.h"
 #include "ops/dropout.h"
@@ -80,24 +81,21 @@ double flops_of(const LinearGroupWork& group, std::int64_t tokens) {
   return 2.0 * static_cast<double>(tokens) * weights;
 }
 
-// h A^T of every adapted term, side by side.
-at::Tensor times_a(const LinearGroupWork& group, const at::Tensor& h, const at::Tensor& a,
-                   const RankColumns& ranks) {
-  const WorkScope scope(Work::kLora, {.flops = 2.0 * static_cast<double>(h.size(0) * a.numel())});
-  auto xa = at::empty({h.size(0), ranks.total()}, h.options());
+// h A^T of every adapted term, side by side, into xa.
+std::vector<Product> times_a(const LinearGroupWork& group, const at::Tensor& h, const at::Tensor& a,
+                             const RankColumns& ranks, const at::Tensor& xa) {
   const auto product = [&](const at::Tensor& left, const at::Tensor& factor, const at::Tensor& to) {
-    run_products({{.rows = to.size(0),
+    return Product{.rows = to.size(0),
                    .columns = to.size(1),
                    .parts = {{{left, matrix_of(factor), Side::kTransposed}}},
-                   .finish = round_to(to)}});
+                   .finish = round_to(to)};
   };
-  if (!group.dropout) {
-    product(h, a, xa);
-    return xa;
-  }
+  if (!group.dropout) return {product(h, a, xa)};
+  std::vector<Product> products;
   for (std::size_t i = 0; i < group.adapted.size(); ++i)
-    product(drop(h, *group.dropout, group.adapted_term(i).module), ranks.of(a, i, 0), ranks.of(xa, i, 1));
-  return xa;
+    products.push_back(product(drop(h, *group.dropout, group.adapted_term(i).module), ranks.of(a, i, 0),
+                               ranks.of(xa, i, 1)));
+  return products;
 }
 
 // h W^T + (h A^T) (s B)^T of every term.
@@ -124,10 +122,10 @@ class FusedBackward {
         ranks_(factors.a),
         tokens_(input.x.size(0)) {
     for (const auto& dy : dys) dys_.push_back(dy.defined() ? dy.contiguous() : dy);
-    if (!factors.a.empty()) {
-      a_ = stack_a(factors.a, ranks_);
-      dyb_ = times_b();
-    }
+    if (factors.a.empty()) return;
+    a_ = stack_a(factors.a, ranks_);
+    dyb_ = rank_columns(tokens_, ranks_);
+    if (auto products = times_b(); !products.empty()) stages_ = {std::move(products)};
   }
 
   // Leaves in h_ the input as it was, where the product's end has it anyway.
@@ -142,7 +140,7 @@ class FusedBackward {
     if (input_.up.defined() && !dropped) return gated_gradient(std::move(product), to);
     const auto dh = at::empty_like(input_.x);
     product.finish = round_to(dh);
-    run_products({product});
+    run_with(std::move(product));
     if (dropped) add_dropped(dh);
     make_input();
     spread_gradient(group_, input_, rstd_, dh, to);
@@ -150,6 +148,7 @@ class FusedBackward {
 
   void factor_gradients(LinearGroupGradients& to) {
     const WorkScope scope(Work::kLora);
+    if (!stages_.empty()) run_stages(std::exchange(stages_, {}));
     make_input();
     const auto dyb = transposed(dyb_), xa = transposed(xa_);
     std::vector<Product> products;
@@ -176,14 +175,12 @@ class FusedBackward {
   }
 
  private:
-  // s dy B of every adapted term, side by side.
-  at::Tensor times_b() const {
-    const WorkScope scope(Work::kLora);
-    auto dyb = rank_columns(tokens_, ranks_);
+  // s dy B of every adapted term, side by side, into dyb_.
+  std::vector<Product> times_b() const {
     std::vector<Product> products;
     for (std::size_t i = 0; i < factors_.b.size(); ++i) {
       const auto& dy = dys_[group_.adapted[i]];
-      const auto to = ranks_.of(dyb, i, 1);
+      const auto to = ranks_.of(dyb_, i, 1);
       if (!dy.defined()) {
         to.zero_();
         continue;
@@ -194,8 +191,14 @@ class FusedBackward {
            .parts = {{{dy, matrix_of(scaled_b(factors_.b[i], group_.adapted_term(i))), Side::kAsStored}}},
            .finish = round_to(to)});
     }
-    run_products(products);
-    return dyb;
+    return products;
+  }
+
+  // The products of the input's gradient behind those that they read.
+  void run_with(Product product) {
+    auto stages = std::exchange(stages_, {});
+    stages.push_back({std::move(product)});
+    run_stages(stages);
   }
 
   // The backward of a gate makes it on its way; else it is made when it is first needed.
@@ -212,7 +215,7 @@ class FusedBackward {
                                      rows_to_read(input_.up, *tile), rows_to_write(to.x, *tile),
                                      rows_to_write(to.up, *tile), rows_to_write(h_, *tile));
     };
-    run_products({product});
+    run_with(std::move(product));
   }
 
   void add_dropped(const at::Tensor& dh) const {
@@ -228,8 +231,9 @@ class FusedBackward {
   RankColumns ranks_;
   std::int64_t tokens_;
   variable_list dys_;
-  at::Tensor a_, dyb_;   // [total,in], [T,total]
-  at::Tensor h_, rstd_;  // [T,in], [T]
+  at::Tensor a_, dyb_;                        // [total,in], [T,total]
+  at::Tensor h_, rstd_;                       // [T,in], [T]
+  std::vector<std::vector<Product>> stages_;  // still to be run, before dyb_ is read
 };
 
 }  // namespace
@@ -243,8 +247,12 @@ LinearGroupValues fused_forward(const LinearGroupWork& group, const at::Tensor& 
                                 const LoraFactorLists& factors, const at::Tensor& residual) {
   LinearGroupValues values;
   const RankColumns ranks(factors.a);
-  if (!factors.a.empty()) values.xa = times_a(group, h, stack_a(factors.a, ranks), ranks);
   const WorkScope scope(Work::kBaseProduct, {.flops = flops_of(group, h.size(0))});
+  std::vector<std::vector<Product>> stages;
+  if (!factors.a.empty()) {
+    values.xa = at::empty({h.size(0), ranks.total()}, h.options());
+    stages.push_back(times_a(group, h, stack_a(factors.a, ranks), ranks, values.xa));
+  }
   auto terms = output_terms(group, h, values.xa, ranks, factors.b);
   for (const auto& term : group.terms)
     values.ys.push_back(at::empty({h.size(0), term.weight->out_features()}, h.options()));
@@ -265,7 +273,8 @@ LinearGroupValues fused_forward(const LinearGroupWork& group, const at::Tensor& 
                           .parts = {std::move(terms[i])},
                           .finish = round_to(values.ys[i], group.terms[i].bias, residual)});
   }
-  run_products(products);
+  stages.push_back(std::move(products));
+  run_stages(stages);
   return values;
 }
 

@@ -59,6 +59,11 @@ struct Product {
 /// cut.
 void run_products(const std::vector<Product>& products);
 
+/// The same for stages of products with the same number of rows: a product of a later stage may have as left
+/// what an earlier one writes when it finishes. Rows go through all stages while they are in the cache.
+/// No stage is empty.
+void run_stages(const std::vector<std::vector<Product>>& stages);
+
 /// Whether this machine and these dimensions suit run_products: bf16, machine with bf16 products, even sizes.
 bool suits_products(const at::Tensor& left, std::int64_t rows, std::int64_t columns);
 

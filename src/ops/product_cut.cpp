@@ -3,12 +3,16 @@
 #include <algorithm>
 #include <array>
 
+#include "kernels/cpu/attention_rows.h"
+
 namespace graft {
 namespace {
 
 constexpr std::int64_t kLeastRows = 256;      // fewer are not worth packing the right matrix again
 constexpr std::int64_t kMostDeepRows = 1024;  // their sums, 64 columns wide, are 256 KiB
 constexpr std::int64_t kTasksPerThread = 4;
+constexpr std::int64_t kLeftNumbers = 256 * 1024;  // of a stretch of rows: 512 KiB
+constexpr std::int64_t kRoundDepth = 4096;         // of a deep product
 
 std::int64_t rounded_up(std::int64_t n, std::int64_t unit) { return (n + unit - 1) / unit * unit; }
 
@@ -17,7 +21,7 @@ struct Width {
   std::int64_t columns;
   double rate;
 };
-constexpr std::array<Width, 3> kWidths{{{64, 1.0}, {48, 0.98}, {32, 0.90}}};
+constexpr std::array<Width, 3> kWidths{{{kTileColumns, 1.0}, {48, 0.98}, {32, 0.90}}};
 
 bool fits_units(const Product& product, std::int64_t columns) {
   for (const auto& part : product.parts)
@@ -45,8 +49,8 @@ std::int64_t depth_of(const Product& product) {
   return depth;
 }
 
-std::int64_t rows_of_tasks(const Product& product, std::int64_t columns, std::int64_t column_tasks,
-                           std::int64_t threads) {
+std::int64_t rows_of_column_tasks(const Product& product, std::int64_t columns, std::int64_t column_tasks,
+                                  std::int64_t threads) {
   const auto chunks = std::max<std::int64_t>(1, kTasksPerThread * threads / column_tasks);
   auto rows = rounded_up((product.rows + chunks - 1) / chunks, kTileRows);
   rows = std::max(rows, kLeastRows);
@@ -54,18 +58,41 @@ std::int64_t rows_of_tasks(const Product& product, std::int64_t columns, std::in
   return std::min(rows, product.rows);
 }
 
+// The panels of one product, in the order of their columns; of a deep one, those of each stretch of depth
+// after those of the stretch before.
+std::vector<Panel> panels_of(const Product& product) {
+  const auto pieces = pieces_of(product);
+  std::vector<std::span<const ProductPiece>> stretches{pieces};
+  if (product.parts.size() == 1 && depth_of(product) > kDeep)
+    stretches = groups_of(pieces, kPanelNumbers / kRoundDepth);
+  std::vector<Panel> panels;
+  for (std::size_t i = 0; i < stretches.size(); ++i)
+    for (std::int64_t column = 0; column < product.columns; column += kTileColumns) {
+      const auto columns = std::min(kTileColumns, product.columns - column);
+      panels.push_back({.product = &product,
+                        .column = column,
+                        .columns = columns,
+                        .width = rounded_up(columns, kBlockStep),
+                        .pieces = {stretches[i].begin(), stretches[i].end()},
+                        .is_part = stretches.size() > 1,
+                        .closes = i + 1 == stretches.size(),
+                        .packed = 0});
+    }
+  return panels;
+}
+
 }  // namespace
 
-ProductCut cut_products(const std::vector<Product>& products, std::int64_t threads) {
+ColumnCut cut_columns(const std::vector<Product>& products, std::int64_t threads) {
   const auto best =
       std::max_element(kWidths.begin(), kWidths.end(), [&](const Width& left, const Width& right) {
         return yield_of(products, left, threads) < yield_of(products, right, threads);
       });
-  ProductCut cut{.columns = best->columns};
+  ColumnCut cut{.columns = best->columns};
   std::int64_t column_tasks = 0;
   for (const auto& product : products) column_tasks += rounded_up(product.columns, cut.columns) / cut.columns;
   for (const auto& product : products) {
-    const auto rows = rows_of_tasks(product, cut.columns, column_tasks, threads);
+    const auto rows = rows_of_column_tasks(product, cut.columns, column_tasks, threads);
     cut.rows = std::max(cut.rows, rows);
     for (std::int64_t column = 0; column < product.columns; column += cut.columns)
       for (std::int64_t row = 0; row < product.rows; row += rows)
@@ -104,6 +131,32 @@ std::vector<std::span<const ProductPiece>> groups_of(std::span<const ProductPiec
   }
   groups.push_back(pieces.subspan(first));
   return groups;
+}
+
+std::vector<Round> cut_rounds(const std::vector<std::vector<Product>>& stages) {
+  std::vector<Round> rounds(1);
+  for (const auto& stage : stages)
+    for (const auto& product : stage)
+      for (auto& panel : panels_of(product)) {
+        std::int64_t depth = 0;
+        for (const auto& piece : panel.pieces) depth += piece.depth;
+        const auto numbers = depth * panel.width;
+        if (!rounds.back().panels.empty() && rounds.back().numbers + numbers > kSharedNumbers)
+          rounds.emplace_back();
+        Round& round = rounds.back();
+        panel.packed = round.numbers;
+        round.numbers += numbers;
+        round.panels.push_back(std::move(panel));
+      }
+  return rounds;
+}
+
+std::int64_t rows_of_tasks(const std::vector<std::vector<Product>>& stages, std::int64_t threads) {
+  std::int64_t depth = 1;
+  for (const auto& stage : stages)
+    for (const auto& product : stage) depth = std::max(depth, std::min(depth_of(product), kRoundDepth));
+  const auto fair = stages.front().front().rows / (kTasksPerThread * threads);
+  return std::max(kTileRows, std::min(kLeftNumbers / depth, fair) / kTileRows * kTileRows);
 }
 
 }  // namespace graft

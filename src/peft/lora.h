@@ -28,7 +28,7 @@ class Lora : public Adapter {
   Lora(std::vector<LoraFactors> factors, const LoraOptions& options);
 
   std::vector<at::Tensor> forward(const LinearInput& input, const std::vector<Linear>& group, const Pass& pass,
-                                  const LinearOutput& output) const override;
+                                  const LinearOutput& output = {}) const override;
   std::vector<Parameter> parameters() const override;
   at::Tensor merge_into(const Linear& linear, const at::Tensor& rows, std::int64_t first) const override;
 

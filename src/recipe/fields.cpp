@@ -12,7 +12,12 @@ Type<ModelOptions> model() {
                {{"bf16", ComputeDType::kBF16}, {"fp32", ComputeDType::kF32}, {"f32", ComputeDType::kF32}},
                {"fp16", "f16"}),
            "type that is computed in")
-      .later("quantization", "none", "how the frozen base is held in memory")
+      .key("quantization", &ModelOptions::quantization,
+           choice<Quantization>({{"none", Quantization::kNone},
+                                 {"nf4", Quantization::kNf4},
+                                 {"q8_0", Quantization::kQ8_0},
+                                 {"keep", Quantization::kKeep}}),
+           "how the frozen base is held in memory")
       .later("compute", "auto", "type of the products of the frozen base")
       .type();
 }

@@ -5,6 +5,7 @@
 
 #include "ops/dropout.h"
 #include "ops/gradients.h"
+#include "ops/swiglu.h"
 
 namespace graft {
 namespace {
@@ -140,6 +141,79 @@ TEST(LoraLinear, GivesPackedRowsWhatSeparateRowsGet) {
         lora_linear(in[0].slice(0, first, last), example.terms(in), dropout_of({{0, last - first}, {id}}))[2];
     EXPECT_LT(relative_difference(packed.slice(0, first, last), alone), 1e-14);
   }
+}
+
+// A group in bf16, wide enough for the tile by tile form, as a function of all that it is differentiable in.
+struct Block {
+  static constexpr std::int64_t kTokens = 80, kWidth = 96, kHidden = 64;
+  Tensors w{random({kHidden, kWidth}) * 0.1, random({kHidden, kWidth}) * 0.1,
+            random({kWidth, kHidden}) * 0.1};
+  Tensors bias{random({kHidden}), random({kHidden}), random({kWidth})};
+  at::Tensor norm = random({kWidth});
+  // x, then a and b of gate, up and down; ranks 3, 4 and 5.
+  Tensors inputs{random({kTokens, kWidth}), random({3, kWidth}) * 0.1,  random({kHidden, 3}) * 0.1,
+                 random({4, kWidth}) * 0.1, random({kHidden, 4}) * 0.1, random({5, kHidden}) * 0.1,
+                 random({kWidth, 5}) * 0.1};
+
+  Tensors as(at::ScalarType dtype) const {
+    Tensors in{inputs[0].to(dtype)};
+    for (std::size_t i = 1; i < inputs.size(); ++i)
+      in.push_back(inputs[i].to(dtype == at::kDouble ? dtype : at::kFloat));
+    return in;
+  }
+  LoraTerm term(const Tensors& in, std::size_t i) const {
+    const auto dtype = in[0].scalar_type();
+    return {.weight = dense_weight(w[i].to(at::kBFloat16).to(dtype)),
+            .bias = bias[i].to(at::kBFloat16).to(dtype),
+            .a = in[1 + 2 * i],
+            .b = in[2 + 2 * i],
+            .scale = kScale,
+            .module = i};
+  }
+  // x + down(swiglu(gate, up) of the normed x), as an MLP has it.
+  at::Tensor mlp(const Tensors& in, const std::optional<LoraDropout>& dropout) const {
+    const auto weight = norm.to(at::kBFloat16).to(in[0].scalar_type());
+    const auto gated = lora_linear(LinearInput::normed(in[0], weight, 1e-5), {term(in, 0), term(in, 1)},
+                                   dropout, {.gated = true});
+    return lora_linear(LinearInput::gated(gated[0], gated[1], gated[2]), {term(in, 2)}, dropout,
+                       {.residual = in[0]})[0];
+  }
+};
+
+std::optional<LoraDropout> dropout_of_block() {
+  return LoraDropout{0.25, {.seed = 5, .epoch = 1}, {.starts = {0, 50, Block::kTokens}, .ids = {4, 9}}};
+}
+
+TEST(LoraLinear, AnMlpMatchesFiniteDifferences) {
+  at::manual_seed(31);
+  Block block;
+  block.inputs[0] = block.inputs[0].slice(0, 0, 2);
+  expect_finite_differences([&](const Tensors& in) { return block.mlp(in, std::nullopt); }, block.inputs);
+}
+
+TEST(LoraLinear, SumsTileByTileMatchWideOnes) {
+  at::manual_seed(32);
+  const Block block;
+  const auto dy = random({Block::kTokens, Block::kWidth});
+  for (const auto& dropout : {std::optional<LoraDropout>(), dropout_of_block()}) {
+    const auto narrow = block.as(at::kBFloat16), wide = block.as(at::kDouble);
+    EXPECT_LT(relative_difference(block.mlp(narrow, dropout), block.mlp(wide, dropout)), kBf16);
+    const auto got =
+        gradients([&](const Tensors& in) { return block.mlp(in, dropout); }, narrow, dy.to(at::kBFloat16));
+    const auto want = gradients([&](const Tensors& in) { return block.mlp(in, dropout); }, wide, dy);
+    for (std::size_t i = 0; i < got.size(); ++i) EXPECT_LT(relative_difference(got[i], want[i]), kBf16) << i;
+  }
+}
+
+TEST(LoraLinear, WhatTheInputIsMadeOfMayBeMadeBefore) {
+  at::manual_seed(33);
+  const Block block;
+  const auto in = block.as(at::kBFloat16);
+  const auto gate = random({Block::kTokens, Block::kHidden}, at::kBFloat16), up = gate.flip(0).contiguous();
+  const auto made = swiglu(gate, up);
+  const auto with = lora_linear(LinearInput::gated(gate, up, made), {block.term(in, 2)}, std::nullopt)[0];
+  const auto without = lora_linear(LinearInput::gated(gate, up, {}), {block.term(in, 2)}, std::nullopt)[0];
+  EXPECT_TRUE(at::equal(with, without));
 }
 
 TEST(Linear, IsDifferentiableInXAlone) {

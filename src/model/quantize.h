@@ -1,0 +1,24 @@
+#pragma once
+
+#include "model/options.h"
+#include "ops/frozen_weight.h"
+#include "store/tensor_view.h"
+
+namespace graft {
+
+/// A matrix [out,in] as its file has it.
+struct StoredMatrix {
+  const TensorView* view;  ///< floats or blocks
+  std::int64_t head_dim =
+      0;  ///< > 0: its rows lie in pairs within heads of so many rows (families.h, paired_row)
+};
+
+/// The matrix encoded on all threads, as kNf4 or kQ8_0 say, from its values rounded to bf16. The file's pages
+/// are let go behind it, so that memory holds the result and a few rows. in: a multiple of 64 (NF4) or 32.
+FrozenWeightPtr quantize(const StoredMatrix& matrix, Quantization kind, at::ScalarType dtype);
+
+/// The blocks of the file itself. `owner` keeps them mapped.
+FrozenWeightPtr keep_blocks(const StoredMatrix& matrix, std::shared_ptr<const void> owner,
+                            at::ScalarType dtype);
+
+}  // namespace graft
