@@ -138,10 +138,11 @@ FrozenWeightPtr BaseTensors::take_matrix(const std::string& name, std::int64_t o
     return dense_weight(take(name, {out, in}, dtype));
   check(entry.nf4 == nullptr, entry.file.string(), ": tensor ", entry.view.name,
         ": is stored in NF4 and cannot become q8_0", Hint{"set model.quantization to nf4 or none"});
-  const std::int64_t block = kind == Quantization::kNf4 ? kNf4Block : 32;
+  const auto format = kind == Quantization::kNf4 ? WeightFormat::kNf4 : WeightFormat::kQ8_0;
+  const std::int64_t block = block_of(format);
   check(in % block == 0, entry.file.string(), ": tensor ", entry.view.name, ": rows of ", in,
         " weights do not divide into blocks of ", block, Hint{"set model.quantization to none"});
-  return quantize(stored(entry), kind, dtype);
+  return quantize(stored(entry), format, dtype);
 }
 
 bool BaseTensors::any_quantized() const {

@@ -90,24 +90,18 @@ void decode_piece(const Piece& piece, std::vector<float>& buffer) {
 
 }  // namespace
 
-void for_pieces(std::size_t count,
-                const std::function<void(std::size_t piece, std::vector<float>& buffer)>& work) {
+void decode_all(const std::vector<DecodeJob>& jobs) {
+  const std::vector<Piece> pieces = cut(jobs);
   std::atomic<std::size_t> next = 0;
-  const auto run = [&] {
+  const auto work = [&] {
     std::vector<float> buffer;
-    for (std::size_t i = next++; i < count; i = next++) work(i, buffer);
+    for (std::size_t i = next++; i < pieces.size(); i = next++) decode_piece(pieces[i], buffer);
   };
   // Threads of our own, not at::parallel_for: pieces differ in cost, and each thread keeps its buffer.
   std::vector<std::future<void>> others;
-  for (int i = 1; i < at::get_num_threads(); ++i) others.push_back(std::async(std::launch::async, run));
-  run();
+  for (int i = 1; i < at::get_num_threads(); ++i) others.push_back(std::async(std::launch::async, work));
+  work();
   for (std::future<void>& other : others) other.get();
-}
-
-void decode_all(const std::vector<DecodeJob>& jobs) {
-  const std::vector<Piece> pieces = cut(jobs);
-  for_pieces(pieces.size(),
-             [&](std::size_t i, std::vector<float>& buffer) { decode_piece(pieces[i], buffer); });
 }
 
 }  // namespace graft

@@ -3,7 +3,6 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <functional>
 #include <vector>
 
 #include "store/tensor_view.h"
@@ -17,11 +16,6 @@ struct DecodeJob {
       0;              ///< > 0: its rows lie in pairs within heads of this many rows (families.h, paired_row)
   at::Tensor target;  ///< bf16 or fp32, contiguous, of the view's shape
 };
-
-/// Calls work(piece, buffer) for the pieces 0 … count - 1 on as many threads as libtorch has, each with a
-/// buffer of its own that lives from piece to piece.
-void for_pieces(std::size_t count,
-                const std::function<void(std::size_t piece, std::vector<float>& buffer)>& work);
 
 /// Fills every target from its view on all of libtorch's threads; bf16 by one rounding to nearest even.
 void decode_all(const std::vector<DecodeJob>& jobs);

@@ -1,7 +1,6 @@
 #pragma once
 
-#include "model/options.h"
-#include "ops/frozen_weight.h"
+#include "ops/quantized_weight.h"
 #include "store/tensor_view.h"
 
 namespace graft {
@@ -13,9 +12,9 @@ struct StoredMatrix {
       0;  ///< > 0: its rows lie in pairs within heads of so many rows (families.h, paired_row)
 };
 
-/// The matrix encoded on all threads, as kNf4 or kQ8_0 say, from its values rounded to bf16. The file's pages
-/// are let go behind it, so that memory holds the result and a few rows. in: a multiple of 64 (NF4) or 32.
-FrozenWeightPtr quantize(const StoredMatrix& matrix, Quantization kind, at::ScalarType dtype);
+/// The matrix encoded on all threads from its values rounded to bf16. The file's pages are let go behind it,
+/// so that memory holds the result and a few rows. in: a multiple of block_of(format).
+FrozenWeightPtr quantize(const StoredMatrix& matrix, WeightFormat format, at::ScalarType dtype);
 
 /// The blocks of the file itself. `owner` keeps them mapped.
 FrozenWeightPtr keep_blocks(const StoredMatrix& matrix, std::shared_ptr<const void> owner,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -27,5 +28,18 @@ FrozenWeightPtr block_weight(BlockMatrix matrix, std::shared_ptr<const void> own
 /// The same for NF4. The view stays valid as long as `owner` lives.
 FrozenWeightPtr nf4_weight(std::int64_t out, std::int64_t in, const Nf4View& view,
                            std::shared_ptr<const void> owner, at::ScalarType dtype);
+
+/// The formats that weights are encoded in here.
+enum class WeightFormat { kNf4, kQ8_0 };
+/// Weights in one block: what `in` must be a multiple of.
+std::int64_t block_of(WeightFormat format);
+
+/// W encoded on all threads, piece by piece, so that no more than a few rows of it exist otherwise.
+/// `read_rows(first, last, values)` writes rows first … last - 1 [last-first,in]; called by many threads.
+/// NF4: blocks of 64, scales quantised again, as bitsandbytes does by default.
+FrozenWeightPtr encode_weight(
+    WeightFormat format, std::int64_t out, std::int64_t in,
+    const std::function<void(std::int64_t first, std::int64_t last, float* values)>& read_rows,
+    at::ScalarType dtype);
 
 }  // namespace graft
