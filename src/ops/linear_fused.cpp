@@ -65,13 +65,14 @@ at::Tensor rank_columns(std::int64_t tokens, const RankColumns& ranks) {
   return ranks.any_odd() ? at::zeros(shape, options) : at::empty(shape, options);
 }
 
-// t [T,n] -> its transpose [n, T rounded up], zeros behind.
-at::Tensor transposed(const at::Tensor& t) {
-  const auto tokens = t.size(0), depth = (tokens + kTokenUnit - 1) / kTokenUnit * kTokenUnit;
-  auto result = at::empty({t.size(1), depth}, t.options());
-  result.narrow(1, 0, tokens).copy_(t.t());
-  if (depth > tokens) result.narrow(1, tokens, depth - tokens).zero_();
-  return result;
+// [total, T rounded up] bf16 for what is summed up over tokens, zeros behind them; and in spare rows.
+at::Tensor rank_rows(std::int64_t tokens, const RankColumns& ranks) {
+  const auto depth = (tokens + kTokenUnit - 1) / kTokenUnit * kTokenUnit;
+  const auto options = at::TensorOptions().dtype(at::kBFloat16);
+  if (ranks.any_odd()) return at::zeros({ranks.total(), depth}, options);
+  auto rows = at::empty({ranks.total(), depth}, options);
+  if (depth > tokens) rows.narrow(1, tokens, depth - tokens).zero_();
+  return rows;
 }
 
 double flops_of(const LinearGroupWork& group, std::int64_t tokens) {
@@ -81,20 +82,26 @@ double flops_of(const LinearGroupWork& group, std::int64_t tokens) {
   return 2.0 * static_cast<double>(tokens) * weights;
 }
 
-// h A^T of every adapted term, side by side, into xa.
+// What ranks of the adapted terms give per token, side by side [T,total], and its transpose [total, T rounded
+// up], which the gradients of factors sum over tokens.
+struct RankValues {
+  at::Tensor columns, rows;
+};
+
+// h A^T of every adapted term into xa.
 std::vector<Product> times_a(const LinearGroupWork& group, const at::Tensor& h, const at::Tensor& a,
-                             const RankColumns& ranks, const at::Tensor& xa) {
-  const auto product = [&](const at::Tensor& left, const at::Tensor& factor, const at::Tensor& to) {
-    return Product{.rows = to.size(0),
-                   .columns = to.size(1),
+                             const RankColumns& ranks, const RankValues& xa) {
+  const auto product = [&](const at::Tensor& left, const at::Tensor& factor, const RankValues& to) {
+    return Product{.rows = to.columns.size(0),
+                   .columns = to.columns.size(1),
                    .parts = {{{left, matrix_of(factor), Side::kTransposed}}},
-                   .finish = round_to(to)};
+                   .finish = round_both_ways_to(to.columns, to.rows)};
   };
   if (!group.dropout) return {product(h, a, xa)};
   std::vector<Product> products;
   for (std::size_t i = 0; i < group.adapted.size(); ++i)
     products.push_back(product(drop(h, *group.dropout, group.adapted_term(i).module), ranks.of(a, i, 0),
-                               ranks.of(xa, i, 1)));
+                               {ranks.of(xa.columns, i, 1), ranks.of(xa.rows, i, 0)}));
   return products;
 }
 
@@ -124,7 +131,7 @@ class FusedBackward {
     for (const auto& dy : dys) dys_.push_back(dy.defined() ? dy.contiguous() : dy);
     if (factors.a.empty()) return;
     a_ = stack_a(factors.a, ranks_);
-    dyb_ = rank_columns(tokens_, ranks_);
+    dyb_ = {rank_columns(tokens_, ranks_), rank_rows(tokens_, ranks_)};
     if (auto products = times_b(); !products.empty()) stages_ = {std::move(products)};
   }
 
@@ -134,8 +141,8 @@ class FusedBackward {
     std::vector<ProductTerm> terms;
     for (std::size_t i = 0; i < dys_.size(); ++i)
       if (dys_[i].defined()) terms.push_back({dys_[i], group_.terms[i].weight->matrix(), Side::kAsStored});
-    const bool dropped = group_.dropout.has_value() && dyb_.defined();
-    if (dyb_.defined() && !dropped) terms.push_back({dyb_, matrix_of(a_), Side::kAsStored});
+    const bool dropped = group_.dropout.has_value() && dyb_.columns.defined();
+    if (dyb_.columns.defined() && !dropped) terms.push_back({dyb_.columns, matrix_of(a_), Side::kAsStored});
     Product product{.rows = tokens_, .columns = input_.x.size(1), .parts = {std::move(terms)}};
     if (input_.up.defined() && !dropped) return gated_gradient(std::move(product), to);
     const auto dh = at::empty_like(input_.x);
@@ -150,46 +157,59 @@ class FusedBackward {
     const WorkScope scope(Work::kLora);
     if (!stages_.empty()) run_stages(std::exchange(stages_, {}));
     make_input();
-    const auto dyb = transposed(dyb_), xa = transposed(xa_);
+    const auto n = factors_.a.size();
+    to.a.resize(n), to.b.resize(n);
     std::vector<Product> products;
-    for (std::size_t i = 0; i < factors_.a.size(); ++i) {
-      to.a.emplace_back();
-      to.b.emplace_back();
-      const auto& dy = dys_[group_.adapted[i]];
-      if (!dy.defined()) continue;
+    if (!group_.dropout) {
+      const auto da = at::empty({ranks_.total(), input_.x.size(1)}, at::kFloat);
+      products.push_back(sum_over_tokens(dyb_.rows, h_, copy_to(da)));
+      for (std::size_t i = 0; i < n; ++i)
+        if (dy(i).defined()) to.a[i] = ranks_.of(da, i, 0).narrow(0, 0, ranks_.rank(i));
+    }
+    for (std::size_t i = 0; i < n; ++i) {
+      if (!dy(i).defined()) continue;
       const auto rank = ranks_.rank(i);
-      to.a[i] = at::empty({rank, input_.x.size(1)}, at::kFloat);
-      to.b[i] = at::empty({dy.size(1), rank}, at::kFloat);
-      const auto h = group_.dropout ? drop(h_, *group_.dropout, group_.adapted_term(i).module) : h_;
-      products.push_back({.rows = rank,
-                          .columns = h.size(1),
-                          .parts = {{{ranks_.of(dyb, i, 0), matrix_of(h), Side::kAsStored}}},
-                          .finish = copy_to(to.a[i])});
-      products.push_back(
-          {.rows = rank,
-           .columns = dy.size(1),
-           .parts = {{{ranks_.of(xa, i, 0), matrix_of(dy), Side::kAsStored}}},
-           .finish = copy_transposed_to(to.b[i], static_cast<float>(group_.adapted_term(i).scale))});
+      const auto& term = group_.adapted_term(i);
+      if (group_.dropout) {
+        to.a[i] = at::empty({rank, input_.x.size(1)}, at::kFloat);
+        products.push_back(sum_over_tokens(ranks_.of(dyb_.rows, i, 0).narrow(0, 0, rank),
+                                           drop(h_, *group_.dropout, term.module), copy_to(to.a[i])));
+      }
+      to.b[i] = at::empty({dy(i).size(1), rank}, at::kFloat);
+      products.push_back(sum_over_tokens(ranks_.of(xa_, i, 0).narrow(0, 0, rank), dy(i),
+                                         copy_transposed_to(to.b[i], static_cast<float>(term.scale))));
     }
     run_products(products);
   }
 
  private:
+  const at::Tensor& dy(std::size_t i) const { return dys_[group_.adapted[i]]; }
+
+  // rows [n, T rounded up] times values [T,width]
+  static Product sum_over_tokens(const at::Tensor& rows, const at::Tensor& values,
+                                 std::function<void(const Tile*)> finish) {
+    return {.rows = rows.size(0),
+            .columns = values.size(1),
+            .parts = {{{rows, matrix_of(values), Side::kAsStored}}},
+            .finish = std::move(finish)};
+  }
+
   // s dy B of every adapted term, side by side, into dyb_.
   std::vector<Product> times_b() const {
     std::vector<Product> products;
     for (std::size_t i = 0; i < factors_.b.size(); ++i) {
       const auto& dy = dys_[group_.adapted[i]];
-      const auto to = ranks_.of(dyb_, i, 1);
+      const RankValues to{ranks_.of(dyb_.columns, i, 1), ranks_.of(dyb_.rows, i, 0)};
       if (!dy.defined()) {
-        to.zero_();
+        to.columns.zero_(), to.rows.zero_();
         continue;
       }
+      const auto rank = ranks_.rank(i);
       products.push_back(
           {.rows = tokens_,
-           .columns = ranks_.rank(i),
+           .columns = rank,
            .parts = {{{dy, matrix_of(scaled_b(factors_.b[i], group_.adapted_term(i))), Side::kAsStored}}},
-           .finish = round_to(to)});
+           .finish = round_both_ways_to(to.columns.narrow(1, 0, rank), to.rows.narrow(0, 0, rank))});
     }
     return products;
   }
@@ -220,7 +240,7 @@ class FusedBackward {
 
   void add_dropped(const at::Tensor& dh) const {
     for (std::size_t i = 0; i < factors_.a.size(); ++i)
-      dh.add_(drop(at::mm(ranks_.of(dyb_, i, 1), ranks_.of(a_, i, 0)), *group_.dropout,
+      dh.add_(drop(at::mm(ranks_.of(dyb_.columns, i, 1), ranks_.of(a_, i, 0)), *group_.dropout,
                    group_.adapted_term(i).module));
   }
 
@@ -231,7 +251,8 @@ class FusedBackward {
   RankColumns ranks_;
   std::int64_t tokens_;
   variable_list dys_;
-  at::Tensor a_, dyb_;                        // [total,in], [T,total]
+  at::Tensor a_;  // [total,in]
+  RankValues dyb_;
   at::Tensor h_, rstd_;                       // [T,in], [T]
   std::vector<std::vector<Product>> stages_;  // still to be run, before dyb_ is read
 };
@@ -249,11 +270,13 @@ LinearGroupValues fused_forward(const LinearGroupWork& group, const at::Tensor& 
   const RankColumns ranks(factors.a);
   const WorkScope scope(Work::kBaseProduct, {.flops = flops_of(group, h.size(0))});
   std::vector<std::vector<Product>> stages;
+  at::Tensor xa_columns;
   if (!factors.a.empty()) {
-    values.xa = at::empty({h.size(0), ranks.total()}, h.options());
-    stages.push_back(times_a(group, h, stack_a(factors.a, ranks), ranks, values.xa));
+    const RankValues xa{at::empty({h.size(0), ranks.total()}, h.options()), rank_rows(h.size(0), ranks)};
+    stages.push_back(times_a(group, h, stack_a(factors.a, ranks), ranks, xa));
+    xa_columns = xa.columns, values.xa = xa.rows;
   }
-  auto terms = output_terms(group, h, values.xa, ranks, factors.b);
+  auto terms = output_terms(group, h, xa_columns, ranks, factors.b);
   for (const auto& term : group.terms)
     values.ys.push_back(at::empty({h.size(0), term.weight->out_features()}, h.options()));
   std::vector<Product> products;

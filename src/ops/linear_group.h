@@ -33,7 +33,7 @@ struct LoraFactorLists {
 struct LinearGroupValues {
   variable_list ys;  ///< [T,out] each
   at::Tensor gated;  ///< swiglu(ys[0], ys[1]) where wanted
-  at::Tensor xa;     ///< h A^T of the adapted terms, side by side; undefined without any
+  at::Tensor xa;     ///< h A^T of the adapted terms as the form's backward reads it; undefined without any
 };
 
 /// What the input was made of, as the backward finds it.

@@ -69,6 +69,8 @@ bool suits_products(const at::Tensor& left, std::int64_t rows, std::int64_t colu
 
 /// Ready-made ends. y bf16 [rows,columns] = sums + bias [columns] + addend [rows,columns] (either undefined).
 std::function<void(const Tile*)> round_to(at::Tensor y, at::Tensor bias = {}, at::Tensor addend = {});
+/// y bf16 [rows,columns] = sums, and its transpose [columns, at least rows] too
+std::function<void(const Tile*)> round_both_ways_to(at::Tensor y, at::Tensor transpose);
 /// y fp32 [rows,columns] = sums
 std::function<void(const Tile*)> copy_to(at::Tensor y);
 /// y fp32 [columns,rows] = factor * sums

@@ -15,6 +15,18 @@ std::function<void(const Tile*)> round_to(at::Tensor y, at::Tensor bias, at::Ten
   };
 }
 
+std::function<void(const Tile*)> round_both_ways_to(at::Tensor y, at::Tensor transpose) {
+  assert(transpose.is_contiguous() && transpose.size(0) == y.size(1) && transpose.size(1) >= y.size(0));
+  return [round = round_to(y), y, transpose = std::move(transpose)](const Tile* tile) {
+    round(tile);
+    const auto from = rows_to_read(y, *tile);
+    const auto stride = transpose.size(1);
+    auto* to = static_cast<Bf16*>(transpose.mutable_data_ptr()) + tile->column * stride + tile->row;
+    for (std::int64_t j = 0; j < tile->columns; ++j)
+      for (std::int64_t i = 0; i < tile->rows; ++i) to[j * stride + i] = from.data[i * from.stride + j];
+  };
+}
+
 std::function<void(const Tile*)> copy_to(at::Tensor y) {
   assert(y.scalar_type() == at::kFloat && y.is_contiguous());
   return [y = std::move(y)](const Tile* tile) {
