@@ -43,6 +43,21 @@ std::string sha256_hex(std::span<const std::byte> bytes) {
   return hash.hex();
 }
 
-std::string sha256_of_file(const Path& path) { return sha256_hex(MappedFile(path).bytes()); }
+void hash_file(Sha256& hash, const Path& path) {
+  constexpr std::size_t kPiece = std::size_t{8} << 20;
+  const MappedFile file(path);
+  for (std::span<const std::byte> rest = file.bytes(); !rest.empty();) {
+    const auto piece = rest.first(std::min(kPiece, rest.size()));
+    hash.update(piece);
+    release_mapped(piece);  // a base of many gigabytes is hashed in a few megabytes
+    rest = rest.subspan(piece.size());
+  }
+}
+
+std::string sha256_of_file(const Path& path) {
+  Sha256 hash;
+  hash_file(hash, path);
+  return hash.hex();
+}
 
 }  // namespace graft

@@ -27,6 +27,8 @@ class Sha256 {
 };
 
 std::string sha256_hex(std::span<const std::byte> bytes);
+/// Adds the bytes of a file, of which a few megabytes at a time are in memory.
+void hash_file(Sha256& hash, const Path& path);
 std::string sha256_of_file(const Path& path);
 
 }  // namespace graft

@@ -10,12 +10,10 @@ namespace graft {
 /// How much tensors of one kind are, in numbers and as their file holds them.
 struct TensorSizes {
   std::int64_t values = 0;
-  std::int64_t values_in_place = 0;  ///< of these, used where they lie in the mapped file
   std::uint64_t file_bytes = 0;
 
   TensorSizes& operator+=(const TensorSizes& other) {
     values += other.values;
-    values_in_place += other.values_in_place;
     file_bytes += other.file_bytes;
     return *this;
   }

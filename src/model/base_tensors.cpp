@@ -110,12 +110,9 @@ at::Tensor BaseTensors::take(const std::string& name, at::IntArrayRef shape, at:
   return target;
 }
 
-TensorSizes BaseTensors::sizes(const std::string& name, at::ScalarType dtype) const {
+TensorSizes BaseTensors::sizes(const std::string& name) const {
   const Entry& entry = entries_.at(name);
-  const bool as_it_lies =
-      entry.order == RowOrder::kSame && entry.nf4 == nullptr && in_place(entry.view, dtype);
   return {.values = entry.view.elements(),
-          .values_in_place = as_it_lies ? entry.view.elements() : 0,
           .file_bytes = entry.nf4 == nullptr ? entry.view.bytes.size() : entry.nf4->codes.size()};
 }
 

@@ -36,7 +36,7 @@ class BaseTensors {
   /// shape, not floats.
   at::Tensor take(const std::string& name, at::IntArrayRef shape, at::ScalarType dtype);
   /// What the file holds under a name that was taken.
-  TensorSizes sizes(const std::string& name, at::ScalarType dtype) const;
+  TensorSizes sizes(const std::string& name) const;
   /// The matrix [out,in] as `kind` says: as take() gives it, encoded while it is read, or the stored blocks
   /// in place. Weights that are in NF4 already stay so under kNf4 and kKeep, and are decoded under kNone.
   /// Errors: as take(); a width that the format's blocks do not divide.

@@ -75,9 +75,8 @@ void refuse_unhonoured(const JsonView& config) {
     const auto method = value->is_object() ? value->find("quant_method") : std::nullopt;
     const std::string name = method && method->is_string() ? method->as_string() : "an unnamed method";
     // What kind of bitsandbytes it is, the tensors themselves say.
-    check(name == "bitsandbytes", value->where(),
-          ": quantised weights of this kind are not supported (got ", printable(name), ", want bitsandbytes)",
-          Hint{"use the unquantised model folder, or a GGUF file"});
+    check(name == "bitsandbytes", value->where(), ": quantised weights of this kind are not supported (got ",
+          printable(name), ", want bitsandbytes)", Hint{"use the unquantised model folder, or a GGUF file"});
   }
   for (const char* key : {"sliding_window", "attention_chunk_size"}) {
     if (const auto value = config.find(key)) {

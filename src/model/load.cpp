@@ -136,9 +136,7 @@ BaseOutline outline_model(const ModelOptions& options) {
   ModelConfig config = load_config(options.path);
   BaseTensors tensors(options.path, config, BaseRead::kHeaders);
   BaseOutline outline{.model = build(tensors, config, options), .sizes = {}};
-  const auto count = [&](TensorSizes& sum, const std::string& name) {
-    sum += tensors.sizes(name, outline.model.dtype);
-  };
+  const auto count = [&](TensorSizes& sum, const std::string& name) { sum += tensors.sizes(name); };
   outline.model.each_group([&](const LinearGroup& group) {
     for (const Linear& linear : group.linears) count(outline.sizes.linears, linear.name + kWeight);
   });

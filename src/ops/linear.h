@@ -18,7 +18,8 @@ struct LinearInput {
   LinearInput(at::Tensor input) : x(std::move(input)) {}  // NOLINT: a tensor is the plain case of an input
   /// rms_norm(x, weight, eps); x [T,in], weight [in]
   static LinearInput normed(at::Tensor x, at::Tensor weight, double eps);
-  /// swiglu(gate, up), [T,in] each. `made`: the same, where lora_linear has already made it; else undefined.
+  /// swiglu(gate, up), [T,in] each; their memory is free for the backward to write to. `made`: the same,
+  /// where lora_linear has already made it; else undefined.
   static LinearInput gated(at::Tensor gate, at::Tensor up, at::Tensor made);
 
   /// The input as a tensor [T,in], differentiable in what it is made of.

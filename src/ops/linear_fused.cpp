@@ -229,7 +229,8 @@ class FusedBackward {
   }
 
   void gated_gradient(Product product, LinearGroupGradients& to) {
-    to.x = at::empty_like(input_.x), to.up = at::empty_like(input_.up), h_ = at::empty_like(input_.x);
+    // In place: nobody reads gate and up after their gradients are known.
+    to.x = input_.x.detach(), to.up = input_.up.detach(), h_ = at::empty_like(input_.x);
     product.finish = [&](const Tile* tile) {
       tile_kernels().swiglu_backward(tile->sums, tile->width, rows_to_read(input_.x, *tile),
                                      rows_to_read(input_.up, *tile), rows_to_write(to.x, *tile),

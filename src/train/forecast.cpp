@@ -14,17 +14,9 @@ struct Efficiency {
 constexpr Efficiency kEfficiency{.base = 0.85, .head = 0.95, .lora = 0.4, .attention = 0.6};
 
 // Of the same products, where weights are decoded on the way.
+constexpr double kDecodingEfficiency = 0.96;
 double decoding_efficiency(Quantization quantization) {
-  switch (quantization) {
-    case Quantization::kNone:
-      return 1.0;
-    case Quantization::kNf4:
-    case Quantization::kQ8_0:
-      return 0.9;
-    case Quantization::kKeep:
-      return 0.85;
-  }
-  return 1.0;
+  return quantization == Quantization::kNone ? 1.0 : kDecodingEfficiency;
 }
 
 // Parts of the needed FLOPs that are forward: of 4 N, of 7 s d_q (two products of seven), of 6 P.

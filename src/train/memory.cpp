@@ -36,9 +36,9 @@ constexpr std::array kKept = {
     KeptTensor{"gate and up", feed_forward, 2, true, false},
 };
 
-// What the backward of a block holds at its widest, in the MLP: gate, up, their product, and a gradient of
-// each, less what it may overwrite; normed input, two gradients of the residual.
-constexpr int kBackwardFeedForwards = 4, kBackwardWidths = 3;
+// What the backward of a block holds at its widest, in the MLP, besides what was kept: the product of gate
+// and up, whose gradients overwrite them; normed input, two gradients of the residual.
+constexpr int kBackwardFeedForwards = 1, kBackwardWidths = 3;
 
 std::uint64_t bytes_per_value(const TrainingShape& shape) {
   return shape.dtype == ComputeDType::kBF16 ? 2 : 4;
@@ -83,9 +83,7 @@ std::uint64_t quantized_bytes(Quantization quantization, ComputeDType dtype, con
     case Quantization::kNone:
       break;
   }
-  const std::uint64_t in_memory = values * (dtype == ComputeDType::kBF16 ? 2 : 4);
-  // Pages of the file that were read to decode it stay resident beside the result.
-  return sizes.values_in_place == sizes.values ? in_memory : in_memory + sizes.file_bytes;
+  return values * (dtype == ComputeDType::kBF16 ? 2 : 4);
 }
 
 std::uint64_t kept_bytes_per_token(const TrainingShape& shape, Recompute policy) {

@@ -76,18 +76,10 @@ TEST(Outline, HasTheNamesShapesAndSizesOfWhatIsLoaded) {
     });
     EXPECT_EQ(outlined, loaded);
     EXPECT_EQ(outline.sizes.linears.values, values);
-    EXPECT_EQ(outline.sizes.linears.values_in_place, values);
     EXPECT_EQ(outline.sizes.linears.file_bytes, 2U * static_cast<std::uint64_t>(values));
     const std::int64_t matrices = model.config.tie_word_embeddings ? 1 : 2;
     EXPECT_EQ(outline.sizes.embeddings.values, matrices * model.config.vocab_size * model.config.hidden_size);
   }
-}
-
-TEST(Outline, OfATypeThatMustBeDecodedLiesNowhereInPlace) {
-  const BaseOutline outline =
-      outline_model({.path = golden("tiny_llama").string(), .dtype = ComputeDType::kF32});
-  EXPECT_EQ(outline.sizes.linears.values_in_place, 0);
-  EXPECT_GT(outline.sizes.linears.values, 0);
 }
 
 TEST(Outline, FindsWhatLoadingWouldRefuse) {

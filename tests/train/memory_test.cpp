@@ -26,7 +26,7 @@ TEST(Memory, NothingIsKeptBelowTheFirstAdapter) {
 }
 
 TEST(Memory, WeightsAreWhatTheirFormTakes) {
-  const TensorSizes sizes{.values = 1 << 20, .values_in_place = 1 << 20, .file_bytes = 700'000};
+  const TensorSizes sizes{.values = 1 << 20, .file_bytes = 700'000};
   const auto bytes = [&](Quantization quantization) {
     return quantized_bytes(quantization, ComputeDType::kBF16, sizes);
   };

@@ -16,8 +16,8 @@ inline TrainingShape smollm2_shape() {
   shape.config.head_dim = 64;
   shape.config.tie_word_embeddings = true;
   const std::int64_t linears = 106'168'320, embedding = 49152 * 576;
-  shape.base.linears = {linears, linears, 2 * linears};
-  shape.base.embeddings = {embedding, embedding, 2 * embedding};
+  shape.base.linears = {linears, 2 * linears};
+  shape.base.embeddings = {embedding, 2 * embedding};
   shape.adapter_parameters = 4'884'480;
   shape.adapter_ranks = 210 * 16;
   return shape;

@@ -19,8 +19,8 @@ struct TileKernels {
   void (*swiglu)(const float* gate_sums, const float* up_sums, std::int64_t width, const Bf16* gate_bias,
                  const Bf16* up_bias, const RowView<Bf16>& gate, const RowView<Bf16>& up,
                  const RowView<Bf16>& h);
-  /// From the sums dh: dup = dh * silu(gate), dgate = dh * up * silu'(gate), and h again as above, bit for
-  /// bit.
+  /// From the sums dh: dup = dh * silu(gate), dgate = dh * up * silu'(gate), and h again as above, to the
+  /// bit. dgate may be gate, dup may be up.
   void (*swiglu_backward)(const float* dh, std::int64_t width, const RowView<const Bf16>& gate,
                           const RowView<const Bf16>& up, const RowView<Bf16>& dgate, const RowView<Bf16>& dup,
                           const RowView<Bf16>& h);
