@@ -1,3 +1,4 @@
+#include <functional>
 #include <future>
 #include <optional>
 
@@ -201,28 +202,27 @@ ExitCode run_train(const std::vector<std::string>& words) {
 
   RunFolder folder(recipe.output_dir, arguments->existing());
   begin_files(folder, checkpoint, recipe, record);
-  // run.json and every checkpoint name the files that the run is made of.
   const auto complete_record = [&] {
     record.hashes.merge(model_hashes.get());
     write_run_record(folder, record, nullptr);
     return record.hashes;
   };
-  const auto identify_base = [&] { return base_identity(model, adapters.modules); };
   std::optional<Profile> profile;
   if (arguments->profile) profile.emplace(model.config, recipe.model.dtype, adapters.parameter_count());
-  const Training training{.model = model,
-                          .adapters = adapters,
-                          .data = job.data,
-                          .options = training_options(recipe),
-                          .plan = planned.plan,
-                          .folder = folder,
-                          .base_path = recipe.model.path,
-                          .hashes = std::async(std::launch::deferred, complete_record),
-                          .identity = std::async(std::launch::deferred, identify_base),
-                          .profile = profile ? &*profile : nullptr,
-                          .after_evaluation = [&](std::int64_t) {
-                            print_samples(model, job.tokenizer, job.chat, recipe.evaluation.sample_prompts);
-                          }};
+  const Training training{
+      .model = model,
+      .adapters = adapters,
+      .data = job.data,
+      .options = training_options(recipe),
+      .plan = planned.plan,
+      .folder = folder,
+      .base_path = recipe.model.path,
+      .hashes = std::async(std::launch::deferred, complete_record),
+      .identity = std::async(std::launch::deferred, base_identity, std::cref(model), adapters.modules),
+      .profile = profile ? &*profile : nullptr,
+      .after_evaluation = [&](std::int64_t) {
+        print_samples(model, job.tokenizer, job.chat, recipe.evaluation.sample_prompts);
+      }};
   const TrainingResult result = train(training, checkpoint);
   const Json profiled = profile ? report_profile(*profile, folder) : Json(nullptr);
   return finish(result, folder, recipe, record, model.config, *arguments, profiled);
