@@ -1,3 +1,4 @@
+#include <functional>
 #include <future>
 #include <optional>
 
@@ -125,6 +126,13 @@ void write_adapter(const RunFolder& folder, const RunState& state, bool keep_bes
   adapter.commit();
 }
 
+void begin_files(const RunFolder& folder, const Path& checkpoint, const Recipe& recipe,
+                 const RunRecord& record) {
+  cut_metrics(folder.metrics(), checkpoint.empty() ? -1 : read_state(checkpoint).step);
+  write_file(folder.recipe(), to_yaml(recipe));
+  write_run_record(folder, record, nullptr);
+}
+
 ExitCode leave_untrained(const TrainArguments& arguments, const Recipe& recipe, const char* outcome) {
   if (arguments.json) print_json({{"outcome", outcome}, {"output_dir", recipe.output_dir}});
   return ExitCode::kDone;
@@ -170,46 +178,51 @@ ExitCode run_train(const std::vector<std::string>& words) {
   }
   const Path checkpoint = arguments->resume ? checkpoint_to_resume(wanted) : Path();
 
-  std::future<std::string> base_hash = std::async(std::launch::async, hash_base, Path(wanted.model.path));
+  // A fresh run's first step waits for no hash; a checkpoint is checked against them.
+  std::future<HashesByName> model_hashes =
+      std::async(checkpoint.empty() ? std::launch::deferred : std::launch::async, hash_model_files,
+                 Path(wanted.model.path));
   const Job job = load_job(std::move(wanted));
   const Recipe& recipe = job.recipe;
   const JobPlan planned = plan_job(job, resumed_options(recipe.train, checkpoint));
   Decoder model = load_model(recipe.model);
   AdapterSet adapters = attach_adapters(model, recipe.lora, recipe.seed);
-  const RunRecord record{.base_path = recipe.model.path,
-                         .chat_template = job.chat ? job.chat->name() : "none",
-                         .seed = recipe.seed,
-                         .trainable_parameters = adapters.parameter_count(),
-                         .train_data = job.data.train_report,
-                         .eval_data = job.data.eval_report,
-                         .plan = planned.plan,
-                         .hashes = {{"recipe", hash_recipe(recipe)},
-                                    {"base", base_hash.get()},
-                                    {"tokenizer", hash_tokenizer(recipe.model.path)},
-                                    {"data", hash_data(job.data.train_report, job.data.eval_report)}}};
+  RunRecord record{.base_path = recipe.model.path,
+                   .chat_template = job.chat ? job.chat->name() : "none",
+                   .seed = recipe.seed,
+                   .trainable_parameters = adapters.parameter_count(),
+                   .train_data = job.data.train_report,
+                   .eval_data = job.data.eval_report,
+                   .plan = planned.plan,
+                   .hashes = {{"recipe", hash_recipe(recipe)},
+                              {"data", hash_data(job.data.train_report, job.data.eval_report)}}};
   say(header_text(job, planned));
   warn_of_memory(forecast_job(job, planned, 0).memory.total());
   if (arguments->dry_run) return leave_untrained(*arguments, recipe, "dry_run");
 
   RunFolder folder(recipe.output_dir, arguments->existing());
-  cut_metrics(folder.metrics(), checkpoint.empty() ? -1 : read_state(checkpoint).step);
-  write_file(folder.recipe(), to_yaml(recipe));
-  write_run_record(folder, record, nullptr);
+  begin_files(folder, checkpoint, recipe, record);
+  const auto complete_record = [&] {
+    record.hashes.merge(model_hashes.get());
+    write_run_record(folder, record, nullptr);
+    return record.hashes;
+  };
   std::optional<Profile> profile;
   if (arguments->profile) profile.emplace(model.config, recipe.model.dtype, adapters.parameter_count());
-  const Training training{.model = model,
-                          .adapters = adapters,
-                          .data = job.data,
-                          .options = training_options(recipe),
-                          .plan = planned.plan,
-                          .folder = folder,
-                          .base_path = recipe.model.path,
-                          .adapter_metadata = base_identity(model, adapters.modules),
-                          .hashes = record.hashes,
-                          .profile = profile ? &*profile : nullptr,
-                          .after_evaluation = [&](std::int64_t) {
-                            print_samples(model, job.tokenizer, job.chat, recipe.evaluation.sample_prompts);
-                          }};
+  const Training training{
+      .model = model,
+      .adapters = adapters,
+      .data = job.data,
+      .options = training_options(recipe),
+      .plan = planned.plan,
+      .folder = folder,
+      .base_path = recipe.model.path,
+      .hashes = std::async(std::launch::deferred, complete_record),
+      .identity = std::async(std::launch::deferred, base_identity, std::cref(model), adapters.modules),
+      .profile = profile ? &*profile : nullptr,
+      .after_evaluation = [&](std::int64_t) {
+        print_samples(model, job.tokenizer, job.chat, recipe.evaluation.sample_prompts);
+      }};
   const TrainingResult result = train(training, checkpoint);
   const Json profiled = profile ? report_profile(*profile, folder) : Json(nullptr);
   return finish(result, folder, recipe, record, model.config, *arguments, profiled);

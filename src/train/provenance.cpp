@@ -1,6 +1,7 @@
 #include "train/provenance.h"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "base/sha256.h"
@@ -44,6 +45,12 @@ std::string hash_tokenizer(const Path& base) {
     return name.starts_with("tokenizer") || name == "special_tokens_map.json" ||
            name == "chat_template.jinja";
   }));
+}
+
+HashesByName hash_model_files(const Path& base) {
+  std::string hash = hash_base(base);
+  std::string tokenizer = std::filesystem::is_directory(base) ? hash_tokenizer(base) : hash;
+  return {{"base", std::move(hash)}, {"tokenizer", std::move(tokenizer)}};
 }
 
 std::string hash_data(const DataReport& train, const DataReport& eval) {

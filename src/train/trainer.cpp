@@ -32,7 +32,6 @@ class Loop {
         metrics_(training.folder.metrics()),
         log_(training.folder.log()) {
     state_.micro_batch_tokens = training.plan.micro_batch_tokens;
-    state_.hashes = training.hashes;
     if (!checkpoint.empty()) restore(checkpoint);
     started_at_ = state_.step;
   }
@@ -47,6 +46,7 @@ class Loop {
   void evaluate_if_due();
   void save_if_due(bool now);
   void take_step();
+  void identify_inputs();
 
  private:
   void restore(const Path& checkpoint);
@@ -66,12 +66,20 @@ class Loop {
 
 void Loop::restore(const Path& checkpoint) {
   state_ = restore_checkpoint(checkpoint, run_.adapters, optimizer_);
-  for (const auto& [what, hash] : run_.hashes) {
+  for (const auto& [what, hash] : run_.hashes.get()) {
     check(state_.hashes[what] == hash, ExitCode::kNoCheckpoint, checkpoint.string(), ": the ", what,
           " has changed since this checkpoint was written",
           Hint{"put it back, or start a new run with lora.from naming this run's adapter"});
   }
   saved_step_ = state_.step;
+}
+
+// Hashing the base's files and its weights, side by side: no first step waits for it.
+void Loop::identify_inputs() {
+  if (!state_.hashes.empty()) return;
+  const auto hashed = std::async(std::launch::async, [hashes = run_.hashes] { hashes.wait(); });
+  run_.identity.wait();
+  state_.hashes = run_.hashes.get();
 }
 
 Step Loop::next_step() {
@@ -168,7 +176,7 @@ void Loop::save_if_due(bool now) {
   // Lines of metrics.jsonl are on disk before the checkpoint that stands behind them.
   metrics_.sync();
   save_checkpoint(run_.folder.checkpoints(), state_, run_.adapters, optimizer_, run_.base_path,
-                  run_.adapter_metadata);
+                  run_.identity.get());
   saved_step_ = state_.step;
   prune_checkpoints(run_.folder.checkpoints(), options.keep_last, options.keep_best ? state_.best_step : -1);
 }
@@ -185,6 +193,7 @@ TrainingResult train(const Training& training, const Path& checkpoint) {
     if (enough) return {loop.finished() ? Outcome::kFinished : Outcome::kStoppedEarly, loop.state()};
     if (interrupted) return {Outcome::kInterrupted, loop.state()};
     loop.take_step();
+    loop.identify_inputs();
   }
 }
 

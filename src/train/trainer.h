@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <future>
 #include <map>
 #include <string>
 
@@ -9,6 +10,7 @@
 #include "train/options.h"
 #include "train/plan.h"
 #include "train/profile.h"
+#include "train/provenance.h"
 #include "train/run_folder.h"
 #include "train/state.h"
 
@@ -26,6 +28,10 @@ struct TrainingOptions {
   LogOptions log;
 };
 
+/// Name -> hash. Reading a whole base takes as long as a step, so it may be deferred: training asks when the
+/// first step is done, or before it where a checkpoint is to be checked.
+using FutureHashes = std::shared_future<HashesByName>;
+
 /// What training works on. Everything is loaded and checked before; only the adapters change.
 struct Training {
   const Decoder& model;
@@ -34,10 +40,10 @@ struct Training {
   TrainingOptions options;
   Plan plan;
   RunFolder& folder;
-  std::string base_path;                                ///< recorded in the adapter's config
-  std::map<std::string, std::string> adapter_metadata;  ///< recorded in the adapter's file
-  std::map<std::string, std::string> hashes;            ///< of recipe, base, tokenizer, data: state.json
-  Profile* profile = nullptr;                           ///< receives an observation of every step, if any
+  std::string base_path;       ///< recorded in the adapter's config
+  FutureHashes hashes;         ///< of recipe, base, tokenizer, data: state.json
+  FutureHashes identity;       ///< of the base's weights: recorded in the adapter's file
+  Profile* profile = nullptr;  ///< receives an observation of every step, if any
   std::function<void(std::int64_t step)> after_evaluation = [](std::int64_t) {};  ///< sample answers
 };
 
