@@ -1,8 +1,10 @@
 #include "cli/job.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/machine.h"
+#include "ops/int8_weight.h"
 
 namespace graft {
 
@@ -39,6 +41,7 @@ JobPlan plan_job(const Job& job, const TrainOptions& train) {
   made.shape = {.config = base.model.config,
                 .dtype = job.recipe.model.dtype,
                 .quantization = job.recipe.model.quantization,
+                .compute = job.recipe.model.compute,
                 .base = base.sizes,
                 .adapter_parameters = made.adapter.parameters,
                 .adapter_ranks = made.adapter.ranks,
@@ -48,6 +51,13 @@ JobPlan plan_job(const Job& job, const TrainOptions& train) {
   made.plan = make_plan(train, made.shape, counts, installed_memory_bytes());
   made.work = count_workload(job.data, training_options(job.recipe), made.plan);
   return made;
+}
+
+void check_compute(const Job& job, const JobPlan& planned) {
+  if (job.recipe.model.compute == Compute::kAuto) return;
+  const ModelConfig& config = planned.shape.config;
+  const auto rows = std::max<std::int64_t>(1, mean_pack(planned.work).tokens);
+  check_int8_gain(probe_products(rows, config.intermediate_size, config.hidden_size));
 }
 
 Forecast forecast_job(const Job& job, const JobPlan& planned, double gemm_rate) {

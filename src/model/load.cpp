@@ -7,6 +7,7 @@
 #include "model/base_outline.h"
 #include "model/base_tensors.h"
 #include "model/decoder.h"
+#include "ops/int8_weight.h"
 
 namespace graft {
 namespace {
@@ -124,12 +125,20 @@ Decoder build(BaseTensors& tensors, ModelConfig& base_config, const ModelOptions
   return model;
 }
 
+void compute_in_int8(Decoder& model) {
+  model.each_group([](LinearGroup& group) {
+    for (Linear& linear : group.linears) linear.weight = int8_weight(linear.weight);
+  });
+}
+
 }  // namespace
 
 Decoder load_model(const ModelOptions& options) {
   ModelConfig config = load_config(options.path);
   BaseTensors tensors(options.path, config);
-  return build(tensors, config, options);
+  Decoder model = build(tensors, config, options);
+  if (options.compute == Compute::kInt8) compute_in_int8(model);
+  return model;
 }
 
 BaseOutline outline_model(const ModelOptions& options) {

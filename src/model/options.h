@@ -16,11 +16,18 @@ enum class Quantization {
   kKeep   ///< the blocks of a GGUF
 };
 
+/// How products with the frozen linears of the blocks are computed.
+enum class Compute {
+  kAuto,  ///< in the compute type
+  kInt8   ///< weights and inputs quantised to 8 bits, row by row; embedding, head and adapters as ever
+};
+
 /// Section `model` of a recipe.
 struct ModelOptions {
   std::string path;  ///< Hugging Face folder or a .gguf file
   ComputeDType dtype = ComputeDType::kBF16;
   Quantization quantization = Quantization::kNone;
+  Compute compute = Compute::kAuto;  ///< kInt8: with bf16 only
 };
 
 }  // namespace graft

@@ -23,6 +23,24 @@ bool try_bf16() {
   }
 }
 
+/// Without VNNI, sums of pairs saturate at 16 bits: the largest products show it.
+bool try_int8() {
+  constexpr int kDepth = 64, kSize = 16;
+  std::array<unsigned char, kSize * kDepth> a{};
+  std::array<signed char, kSize * kDepth> b{};
+  std::array<std::int32_t, kSize * kSize> c{};
+  a.fill(255);
+  b.fill(127);
+  try {
+    blas::brgemm(kSize, kSize, kDepth, kDepth, kSize, kSize, /*add_C=*/false, a.data(), b.data(), c.data(),
+                 /*is_vnni=*/true);
+    blas::brgemm_release();
+    return c.front() == 255 * 127 * kDepth && c.back() == c.front();
+  } catch (const std::exception&) {
+    return false;
+  }
+}
+
 }  // namespace
 
 void multiply(const GemmShape& s, const Bf16Bits* a, const Bf16Bits* b, float* c, Sum sum) {
@@ -32,6 +50,10 @@ void multiply(const GemmShape& s, const Bf16Bits* a, const Bf16Bits* b, float* c
 
 void multiply(const GemmShape& s, const float* a, const float* b, float* c, Sum sum) {
   blas::brgemm(s.m, s.n, s.k, s.lda, s.ldb, s.ldc, sum == Sum::kAdd, a, b, c, /*is_vnni=*/false);
+}
+
+void multiply(const GemmShape& s, const std::uint8_t* a, const std::int8_t* b, std::int32_t* c, Sum sum) {
+  blas::brgemm(s.m, s.n, s.k, s.lda, s.ldb, s.ldc, sum == Sum::kAdd, a, b, c, /*is_vnni=*/true);
 }
 
 void multiply(const GemmShape& s, const double* a, const double* b, double* c, Sum sum) {
@@ -46,6 +68,11 @@ void multiply(const GemmShape& s, const double* a, const double* b, double* c, S
 
 bool multiplies_bf16() {
   static const bool available = try_bf16();
+  return available;
+}
+
+bool multiplies_int8() {
+  static const bool available = try_int8();
   return available;
 }
 

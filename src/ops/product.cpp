@@ -8,6 +8,7 @@
 #include <cassert>
 
 #include "ops/block_gemm.h"
+#include "ops/product_int8.h"
 #include "ops/product_worker.h"
 
 namespace graft {
@@ -73,6 +74,11 @@ bool has_many_rows(const std::vector<std::vector<Product>>& stages) {
   return rows >= 2 * kTileRows * at::get_num_threads();
 }
 
+void run_cut(const std::vector<std::vector<Product>>& stages) {
+  if (has_many_rows(stages)) return run_by_rows(stages);
+  for (const auto& stage : stages) run_by_columns(stage);
+}
+
 }  // namespace
 
 void run_products(const std::vector<Product>& products) {
@@ -80,8 +86,8 @@ void run_products(const std::vector<Product>& products) {
 }
 
 void run_stages(const std::vector<std::vector<Product>>& stages) {
-  if (has_many_rows(stages)) return run_by_rows(stages);
-  for (const auto& stage : stages) run_by_columns(stage);
+  if (any_int8(stages)) return run_cut(with_quantized_left(stages));
+  run_cut(stages);
 }
 
 bool suits_products(const at::Tensor& left, std::int64_t rows, std::int64_t columns) {

@@ -19,6 +19,12 @@ struct MatrixBlock {
   std::int64_t row, rows, column, columns;
 };
 
+/// A matrix in int8: of every row the codes, and the scale that they are multiplied by.
+struct Int8Codes {
+  at::Tensor codes{};   // [rows, columns rounded up to 4] int8, 0 behind; of a left operand uint8, 128 more
+  at::Tensor scales{};  // [rows] fp32
+};
+
 /// A matrix of bf16 numbers that is read block by block.
 struct Matrix {
   std::int64_t rows, columns;
@@ -26,6 +32,8 @@ struct Matrix {
   std::function<RowView<const Bf16Bits>(const MatrixBlock& block, Bf16Bits* scratch)> read;
   /// Blocks are read at multiples of this many columns: the block size of a quantised format.
   std::int64_t column_unit = 1;
+  /// Where defined, products are taken with these codes, and nothing is read.
+  Int8Codes int8{};
 };
 
 /// t bf16 [rows,columns], the numbers of a row adjacent.
@@ -34,11 +42,13 @@ Matrix matrix_of(const at::Tensor& t);
 enum class Side { kAsStored, kTransposed };
 
 /// left [M,K] bf16 times a matrix [K,N], or times the transpose of one stored as [N,K]. K is even; where the
-/// matrix has fewer than K, the rest counts as 0.
+/// matrix has fewer than K, the rest counts as 0. Where the matrix is in int8, left must hold its numbers
+/// before any stage runs.
 struct ProductTerm {
   at::Tensor left;
   Matrix right;
   Side side = Side::kAsStored;
+  Int8Codes left_int8{};  ///< made by run_products where the matrix is in int8
 };
 
 /// Part of a sum of products: [rows,columns] fp32 in rows of `width` numbers, from (row, column) on.

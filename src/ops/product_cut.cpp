@@ -4,6 +4,7 @@
 #include <array>
 
 #include "kernels/cpu/attention_rows.h"
+#include "ops/product_int8.h"
 
 namespace graft {
 namespace {
@@ -111,9 +112,15 @@ std::vector<ProductPiece> pieces_of(const Product& product) {
       const auto each = rounded_up((depth + count - 1) / count, kDepthUnit);
       for (std::int64_t first = 0; first < depth; first += each, opens = false)
         pieces.push_back({&term, part, first, std::min(each, depth - first), opens});
+      // Bytes are multiplied by fours; codes are filled up with zeros.
+      if (is_int8(term)) pieces.back().depth = rounded_up(pieces.back().depth, 4);
     }
   }
   return pieces;
+}
+
+std::int64_t packed_numbers(const ProductPiece& piece, std::int64_t width) {
+  return is_int8(*piece.term) ? packed_int8_numbers(piece.depth, width) : piece.depth * width;
 }
 
 std::vector<std::span<const ProductPiece>> groups_of(std::span<const ProductPiece> pieces,
@@ -122,7 +129,7 @@ std::vector<std::span<const ProductPiece>> groups_of(std::span<const ProductPiec
   std::size_t first = 0;
   std::int64_t numbers = 0;
   for (std::size_t i = 0; i < pieces.size(); ++i) {
-    const auto more = pieces[i].depth * width;
+    const auto more = packed_numbers(pieces[i], width);
     if (i > first && numbers + more > kPanelNumbers) {
       groups.push_back(pieces.subspan(first, i - first));
       first = i, numbers = 0;
@@ -138,9 +145,8 @@ std::vector<Round> cut_rounds(const std::vector<std::vector<Product>>& stages) {
   for (const auto& stage : stages)
     for (const auto& product : stage)
       for (auto& panel : panels_of(product)) {
-        std::int64_t depth = 0;
-        for (const auto& piece : panel.pieces) depth += piece.depth;
-        const auto numbers = depth * panel.width;
+        std::int64_t numbers = 0;
+        for (const auto& piece : panel.pieces) numbers += packed_numbers(piece, panel.width);
         if (!rounds.back().panels.empty() && rounds.back().numbers + numbers > kSharedNumbers)
           rounds.emplace_back();
         Round& round = rounds.back();

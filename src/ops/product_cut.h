@@ -23,10 +23,12 @@ inline constexpr std::int64_t kSharedNumbers = 4 * 1024 * 1024;
 struct ProductPiece {
   const ProductTerm* term;
   std::size_t part;
-  std::int64_t first, depth;
-  bool opens;  ///< the first piece of its part
+  std::int64_t first, depth;  ///< depth: of an int8 term a multiple of 4
+  bool opens;                 ///< the first piece of its part
 };
 std::vector<ProductPiece> pieces_of(const Product& product);
+/// Room that a piece takes when it is packed, `width` columns wide.
+std::int64_t packed_numbers(const ProductPiece& piece, std::int64_t width);
 /// Runs of pieces that are packed together, `width` columns each.
 std::vector<std::span<const ProductPiece>> groups_of(std::span<const ProductPiece> pieces,
                                                      std::int64_t width);

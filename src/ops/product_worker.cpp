@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "kernels/cpu/int8_rows.h"
 #include "ops/block_gemm.h"
 
 namespace graft {
@@ -23,7 +24,7 @@ SharedPanels::SharedPanels(const Round& round)
     auto* packed = static_cast<Bf16Bits*>(memory_.mutable_data_ptr()) + panel.packed;
     for (const ProductPiece& piece : panel.pieces) {
       pieces_.push_back({&panel, &piece, packed});
-      packed += piece.depth * panel.width;
+      packed += packed_numbers(piece, panel.width);
     }
   }
 }
@@ -43,16 +44,20 @@ TileSums DeepSums::at(const Panel& panel, std::int64_t row) const {
 }
 
 std::int64_t ProductWorker::bytes(const WorkerSpace& space) {
-  return 2 * (space.panels + 2 * kBlockNumbers) + 4 * space.sums;
+  return 2 * (space.panels + 2 * kBlockNumbers) + 4 * (space.sums + kTileRows * kTileColumns);
 }
 
 ProductWorker::ProductWorker(const WorkerSpace& space, std::byte* memory)
     : panels_(reinterpret_cast<Bf16Bits*>(memory)),
       decoded_(panels_ + space.panels),
       left_(decoded_ + kBlockNumbers),
-      sums_(reinterpret_cast<float*>(left_ + kBlockNumbers)) {}
+      sums_(reinterpret_cast<float*>(left_ + kBlockNumbers)),
+      int8_sums_(reinterpret_cast<std::int32_t*>(sums_ + space.sums)) {}
 
 void ProductWorker::pack(const ProductPiece& piece, const PanelColumns& columns, Bf16Bits* to) {
+  if (is_int8(*piece.term))
+    return pack_int8(*piece.term, piece.first, piece.depth, columns,
+                     packed_int8(to, piece.depth, columns.width));
   const Matrix& right = piece.term->right;
   const bool stored = piece.term->side == Side::kAsStored;
   const auto depth = std::min(piece.depth, (stored ? right.rows : right.columns) - piece.first);
@@ -65,8 +70,31 @@ void ProductWorker::pack(const ProductPiece& piece, const PanelColumns& columns,
     packing().pack_transposed(view, {columns.width, piece.depth}, to);
 }
 
-void ProductWorker::add_product(const ProductPiece& piece, const Bf16Bits* packed, std::int64_t width,
+void ProductWorker::add_int8_product(const ProductPiece& piece, Bf16Bits* packed, std::int64_t width,
+                                     const RowRange& rows, const TileSums& to) {
+  const Int8Codes& left = piece.term->left_int8;
+  const auto stride = left.codes.size(1);
+  const auto right = packed_int8(packed, piece.depth, width);
+  const GemmShape shape{.m = padded_to_step(rows.count),
+                        .n = width,
+                        .k = piece.depth,
+                        .lda = stride,
+                        .ldb = width,
+                        .ldc = width};
+  multiply(shape, left.codes.const_data_ptr<std::uint8_t>() + rows.first * stride + piece.first, right.codes,
+           int8_sums_, Sum::kSet);
+  const Int8Tile tile{.sums = int8_sums_,
+                      .offsets = right.offsets,
+                      .row_scales = left.scales.const_data_ptr<float>() + rows.first,
+                      .column_scales = right.scales,
+                      .rows = rows.count,
+                      .width = width};
+  (piece.opens ? int8_rows().set : int8_rows().add)(tile, to.data, to.width);
+}
+
+void ProductWorker::add_product(const ProductPiece& piece, Bf16Bits* packed, std::int64_t width,
                                 const RowRange& rows, const TileSums& to) {
+  if (is_int8(*piece.term)) return add_int8_product(piece, packed, width, rows, to);
   const auto stride = piece.term->left.stride(0);
   const auto* left =
       static_cast<const Bf16Bits*>(piece.term->left.const_data_ptr()) + rows.first * stride + piece.first;
@@ -98,16 +126,16 @@ void ProductWorker::run(const ColumnTask& task) {
     Bf16Bits* end = panels_;
     for (const auto& piece : group) {
       pack(piece, {task.column, task.columns, width}, end);
-      end += piece.depth * width;
+      end += packed_numbers(piece, width);
     }
     for (std::int64_t row = 0; row < task.rows; row += kTileRows) {
       const RowRange rows{task.row + row, std::min(kTileRows, task.rows - row)};
       float* sums = sums_ + (one_group ? 0 : row * width);
-      const Bf16Bits* packed = panels_;
+      Bf16Bits* packed = panels_;
       for (const auto& piece : group) {
         const auto part = static_cast<std::int64_t>(piece.part);
         add_product(piece, packed, width, rows, {sums + part * part_rows * width, width});
-        packed += piece.depth * width;
+        packed += packed_numbers(piece, width);
       }
       if (&group == &groups.back())
         finish(*task.product, {sums, width, rows.first, rows.count, task.column, task.columns},

@@ -8,6 +8,7 @@
 
 #include "kernels/cpu/attention_rows.h"
 #include "ops/product_cut.h"
+#include "ops/product_int8.h"
 
 /// The two kinds of tasks of run_products, on the calling thread.
 namespace graft {
@@ -22,7 +23,7 @@ class SharedPanels {
   struct Piece {
     const Panel* panel;
     const ProductPiece* piece;
-    Bf16Bits* packed;  ///< [depth, panel width]
+    Bf16Bits* packed;  ///< [depth, panel width], or a PackedInt8
   };
   const std::vector<Panel>& panels() const { return round_.panels; }
   /// In the order of the panels.
@@ -72,18 +73,18 @@ class ProductWorker {
   void run(const SharedPanels& shared, const DeepSums& deep, const RowRange& all);
 
  private:
-  struct PanelColumns {
-    std::int64_t first, count, width;
-  };
   void pack(const ProductPiece& piece, const PanelColumns& columns, Bf16Bits* to);
-  void add_product(const ProductPiece& piece, const Bf16Bits* packed, std::int64_t width,
-                   const RowRange& rows, const TileSums& to);
+  void add_product(const ProductPiece& piece, Bf16Bits* packed, std::int64_t width, const RowRange& rows,
+                   const TileSums& to);
+  void add_int8_product(const ProductPiece& piece, Bf16Bits* packed, std::int64_t width, const RowRange& rows,
+                        const TileSums& to);
   void finish(const Product& product, const Tile& first, std::int64_t part_numbers);
 
   Bf16Bits* panels_;   // packed pieces of a group, [depth, width] each
   Bf16Bits* decoded_;  // a block of a stored matrix
   Bf16Bits* left_;     // rows of a left matrix where they do not fill a step
   float* sums_;
+  std::int32_t* int8_sums_;  // of one tile
   std::vector<Tile> tiles_;
 };
 

@@ -18,7 +18,9 @@ Type<ModelOptions> model() {
                                  {"q8_0", Quantization::kQ8_0},
                                  {"keep", Quantization::kKeep}}),
            "how the frozen base is held in memory")
-      .later("compute", "auto", "type of the products of the frozen base")
+      .key("compute", &ModelOptions::compute,
+           choice<Compute>({{"auto", Compute::kAuto}, {"int8", Compute::kInt8}}),
+           "type of the products of the frozen base")
       .type();
 }
 

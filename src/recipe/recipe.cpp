@@ -52,6 +52,10 @@ void check_together(const Recipe& recipe, const YamlNode& tree) {
     fail_at(find_path(tree, "output_dir")->place, "output_dir", std::string("lies in ") + key,
             printable(recipe.output_dir), "a folder outside it");
   }
+  if (recipe.model.compute == Compute::kInt8 && recipe.model.dtype == ComputeDType::kF32) {
+    fail_at(find_path(tree, "model.compute")->place, "model.compute", "does not go with model.dtype",
+            "int8 beside fp32", "model.dtype: bf16, or model.compute: auto");
+  }
   const TargetModules& targets = recipe.lora.target_modules;
   const bool targets_nothing = !targets.all_linear && targets.pattern.empty() && targets.names.empty();
   if (targets_nothing) {

@@ -58,9 +58,11 @@ std::uint64_t kept_of_block(const TrainingShape& shape, Recompute policy) {
 }
 
 std::uint64_t weight_bytes(const TrainingShape& shape) {
+  // int8: a code beside every weight of the linears; their scales are a thousandth.
+  const std::uint64_t codes = shape.compute == Compute::kInt8 ? unsigned_of(shape.base.linears.values) : 0;
   // Embedding and head stay in the compute type, but for what stays as the file has it.
   const bool keep = shape.quantization == Quantization::kKeep;
-  return quantized_bytes(shape.quantization, shape.dtype, shape.base.linears) +
+  return codes + quantized_bytes(shape.quantization, shape.dtype, shape.base.linears) +
          quantized_bytes(keep ? Quantization::kKeep : Quantization::kNone, shape.dtype,
                          shape.base.embeddings);
 }
@@ -112,10 +114,13 @@ MemoryBytes peak_memory(const TrainingShape& shape, Recompute policy, PackSize p
                                                                unsigned_of(shape.config.vocab_size));
   const std::uint64_t backward =
       size * tokens * (kBackwardFeedForwards * unsigned_of(feed_forward(shape.config)) + kBackwardWidths * d);
+  // Two gradients of the MLP are in codes at a time.
+  const std::uint64_t left_codes =
+      shape.compute == Compute::kInt8 ? 2 * tokens * unsigned_of(feed_forward(shape.config)) : 0;
   const std::uint64_t slack = static_cast<std::uint64_t>(
       kSlack * static_cast<double>(bytes.activations + std::max(bytes.loss, backward)));
   // The loss is over when the backward begins, which takes the same pages.
-  bytes.scratch = (backward > bytes.loss ? backward - bytes.loss : 0) + slack;
+  bytes.scratch = (backward > bytes.loss ? backward - bytes.loss : 0) + left_codes + slack;
   return bytes;
 }
 

@@ -12,6 +12,7 @@ struct TrainingShape {
   ModelConfig config;
   ComputeDType dtype = ComputeDType::kBF16;
   Quantization quantization = Quantization::kNone;
+  Compute compute = Compute::kAuto;
   BaseSizes base;
   std::int64_t adapter_parameters = 0;
   std::int64_t adapter_ranks = 0;  ///< sum of the ranks of all adapted linears

@@ -46,6 +46,16 @@ TEST(Memory, AQuantizedBaseKeepsItsEmbeddingInTheComputeType) {
   EXPECT_NEAR(8.0 * static_cast<double>(linears) / 106'168'320, 4.127, 0.001);
 }
 
+TEST(Memory, ComputingInInt8TakesACodeForEveryWeightOfTheLinears) {
+  TrainingShape shape = smollm2_shape();
+  const PackSize pack{.tokens = 2048, .targets = 2048};
+  const MemoryBytes before = peak_memory(shape, Recompute::kNothing, pack, 0);
+  shape.compute = Compute::kInt8;
+  const MemoryBytes after = peak_memory(shape, Recompute::kNothing, pack, 0);
+  EXPECT_EQ(after.weights - before.weights, 106'168'320U);
+  EXPECT_EQ(after.scratch - before.scratch, 2U * 2048 * 1536);
+}
+
 TEST(Memory, PartsOfSmolLM2AreThoseCountedByHand) {
   const MemoryBytes bytes =
       peak_memory(smollm2_shape(), Recompute::kNothing, {.tokens = 2000, .targets = 1000}, 10'000);

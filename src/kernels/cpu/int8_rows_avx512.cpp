@@ -1,0 +1,7 @@
+#include "kernels/cpu/int8_rows_loops.h"
+
+namespace graft {
+
+const Int8Rows int8_tables::kAvx512 = kTable;
+
+}  // namespace graft
