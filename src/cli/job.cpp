@@ -53,11 +53,13 @@ JobPlan plan_job(const Job& job, const TrainOptions& train) {
   return made;
 }
 
-void check_compute(const Job& job, const JobPlan& planned) {
-  if (job.recipe.model.compute == Compute::kAuto) return;
-  const ModelConfig& config = planned.shape.config;
-  const auto rows = std::max<std::int64_t>(1, mean_pack(planned.work).tokens);
-  check_int8_gain(probe_products(rows, config.intermediate_size, config.hidden_size));
+Decoder load_base(const Job& job, const JobPlan& planned) {
+  if (job.recipe.model.compute == Compute::kInt8) {
+    const ModelConfig& config = planned.shape.config;
+    const auto rows = std::max<std::int64_t>(1, mean_pack(planned.work).tokens);
+    check_int8_gain(probe_products(rows, config.intermediate_size, config.hidden_size));
+  }
+  return load_model(job.recipe.model);
 }
 
 Forecast forecast_job(const Job& job, const JobPlan& planned, double gemm_rate) {

@@ -39,9 +39,9 @@ struct JobPlan {
 /// Errors: as outline_model and outline_adapters.
 JobPlan plan_job(const Job& job, const TrainOptions& train);
 
-/// Measures for 0.2 s, at the MLP's shapes, whether `compute: int8` gains enough here. Errors: as
-/// check_int8_gain.
-void check_compute(const Job& job, const JobPlan& planned);
+/// The base with its weights. Where it is to be computed in int8, measures first, for 0.2 s at the MLP's
+/// shapes, whether that gains enough here. Errors: as load_model, check_int8_gain.
+Decoder load_base(const Job& job, const JobPlan& planned);
 
 /// What the run will take on a machine whose products run at gemm_rate FLOP/s (0: unknown, no times).
 Forecast forecast_job(const Job& job, const JobPlan& planned, double gemm_rate);

@@ -185,8 +185,7 @@ ExitCode run_train(const std::vector<std::string>& words) {
   const Job job = load_job(std::move(wanted));
   const Recipe& recipe = job.recipe;
   const JobPlan planned = plan_job(job, resumed_options(recipe.train, checkpoint));
-  check_compute(job, planned);
-  Decoder model = load_model(recipe.model);
+  Decoder model = load_base(job, planned);
   AdapterSet adapters = attach_adapters(model, recipe.lora, recipe.seed);
   RunRecord record{.base_path = recipe.model.path,
                    .chat_template = job.chat ? job.chat->name() : "none",
