@@ -13,7 +13,7 @@ std::string hash_files(const std::vector<Path>& files) {
   Sha256 hash;
   for (const Path& file : files) {
     hash.update(file.filename().string() + "\n");
-    hash.update(MappedFile(file).bytes());
+    hash_file(hash, file);
   }
   return hash.hex();
 }
