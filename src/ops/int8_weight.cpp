@@ -28,7 +28,7 @@ class Int8Weight final : public FrozenWeight {
   std::int64_t in_features() const override { return original_->in_features(); }
   Matrix matrix() const override {
     Matrix matrix = original_->matrix();
-    matrix.column_unit = 1;
+    matrix.column_unit = kTileColumns;
     matrix.int8 = codes_;
     return matrix;
   }
@@ -39,7 +39,7 @@ class Int8Weight final : public FrozenWeight {
 
  private:
   FrozenWeightPtr original_;
-  Int8Codes codes_;
+  Int8Matrix codes_;
 };
 
 std::string in_tera(double rate) {

@@ -8,6 +8,7 @@
 #include <cassert>
 
 #include "ops/block_gemm.h"
+#include "ops/parallel.h"
 #include "ops/product_int8.h"
 #include "ops/product_worker.h"
 
@@ -45,7 +46,9 @@ void run_by_columns(const std::vector<Product>& products) {
   share_out(cut.tasks.size(), space, [&](ProductWorker& worker, std::size_t i) { worker.run(cut.tasks[i]); });
 }
 
-void run_by_rows(const std::vector<std::vector<Product>>& stages) {
+using Stages = std::vector<std::vector<Product>>;
+
+void run_by_rows(const Stages& stages, const std::vector<LeftInInt8>& lefts) {
   const auto rows = stages.front().front().rows;
   const auto step = rows_of_tasks(stages, at::get_num_threads());
   WorkerSpace space;
@@ -59,14 +62,17 @@ void run_by_rows(const std::vector<std::vector<Product>>& stages) {
               [&](ProductWorker& worker, std::size_t i) { worker.pack(shared.pieces()[i]); });
     share_out(static_cast<std::size_t>((rows + step - 1) / step), space,
               [&](ProductWorker& worker, std::size_t i) {
-                const auto first = static_cast<std::int64_t>(i) * step;
-                worker.run(shared, deep, {first, std::min(step, rows - first)});
+                const auto first = static_cast<std::int64_t>(i) * step, count = std::min(step, rows - first);
+                // Here they stay in the cache of the thread that multiplies them.
+                if (&round == &rounds.front())
+                  for (const auto& left : lefts) quantize_rows(left, first, count);
+                worker.run(shared, deep, {first, count});
               });
   }
 }
 
 // Enough rows for every thread to have several tiles.
-bool has_many_rows(const std::vector<std::vector<Product>>& stages) {
+bool has_many_rows(const Stages& stages) {
   const auto rows = stages.front().front().rows;
   for (const auto& stage : stages)
     for (const auto& product : stage)
@@ -74,8 +80,11 @@ bool has_many_rows(const std::vector<std::vector<Product>>& stages) {
   return rows >= 2 * kTileRows * at::get_num_threads();
 }
 
-void run_cut(const std::vector<std::vector<Product>>& stages) {
-  if (has_many_rows(stages)) return run_by_rows(stages);
+void run_cut(const Stages& stages, const std::vector<LeftInInt8>& lefts) {
+  if (has_many_rows(stages)) return run_by_rows(stages, lefts);
+  for (const auto& left : lefts)
+    for_rows(left.left.size(0), left.left.size(1),
+             [&](std::int64_t first, std::int64_t last) { quantize_rows(left, first, last - first); });
   for (const auto& stage : stages) run_by_columns(stage);
 }
 
@@ -86,8 +95,10 @@ void run_products(const std::vector<Product>& products) {
 }
 
 void run_stages(const std::vector<std::vector<Product>>& stages) {
-  if (any_int8(stages)) return run_cut(with_quantized_left(stages));
-  run_cut(stages);
+  if (!any_int8(stages)) return run_cut(stages, {});
+  Stages with_codes = stages;
+  const auto lefts = lefts_in_int8(with_codes);
+  run_cut(with_codes, lefts);
 }
 
 bool suits_products(const at::Tensor& left, std::int64_t rows, std::int64_t columns) {

@@ -19,10 +19,20 @@ struct MatrixBlock {
   std::int64_t row, rows, column, columns;
 };
 
-/// A matrix in int8: of every row the codes, and the scale that they are multiplied by.
+/// A left operand in int8: of every row the codes, 128 more than they are, and the scale that they are
+/// multiplied by.
 struct Int8Codes {
-  at::Tensor codes{};   // [rows, columns rounded up to 4] int8, 0 behind; of a left operand uint8, 128 more
+  at::Tensor codes{};   // [rows, columns rounded up to 4] uint8
   at::Tensor scales{};  // [rows] fp32
+};
+
+/// A matrix in int8, value = code * scale of its row, packed for products once and for all (product_int8.h
+/// says how).
+struct Int8Matrix {
+  at::Tensor codes{};           // int8, panel after panel of rows
+  at::Tensor scales{};          // [rows rounded up] fp32
+  at::Tensor row_offsets{};     // [pieces of columns, rows rounded up] int32
+  at::Tensor column_offsets{};  // [pieces of rows, columns rounded up] int32
 };
 
 /// A matrix of bf16 numbers that is read block by block.
@@ -32,8 +42,9 @@ struct Matrix {
   std::function<RowView<const Bf16Bits>(const MatrixBlock& block, Bf16Bits* scratch)> read;
   /// Blocks are read at multiples of this many columns: the block size of a quantised format.
   std::int64_t column_unit = 1;
-  /// Where defined, products are taken with these codes, and nothing is read.
-  Int8Codes int8{};
+  /// Where defined, products are taken with these codes, and nothing is read; column_unit is the width of a
+  /// panel.
+  Int8Matrix int8{};
 };
 
 /// t bf16 [rows,columns], the numbers of a row adjacent.

@@ -17,6 +17,12 @@ constexpr std::int64_t kRoundDepth = 4096;         // of a deep product
 
 std::int64_t rounded_up(std::int64_t n, std::int64_t unit) { return (n + unit - 1) / unit * unit; }
 
+// The depth of each piece, none above `most`.
+std::int64_t evenly_cut(std::int64_t depth, std::int64_t most) {
+  const auto count = (depth + most - 1) / most;
+  return rounded_up((depth + count - 1) / count, kDepthUnit);
+}
+
 // Columns of a task and how near its products come to the rate of the widest.
 struct Width {
   std::int64_t columns;
@@ -103,13 +109,15 @@ ColumnCut cut_columns(const std::vector<Product>& products, std::int64_t threads
   return cut;
 }
 
+std::int64_t int8_depth(std::int64_t depth) { return evenly_cut(depth, 2 * kDepth); }
+
 std::vector<ProductPiece> pieces_of(const Product& product) {
   std::vector<ProductPiece> pieces;
   for (std::size_t part = 0; part < product.parts.size(); ++part) {
     bool opens = true;
     for (const auto& term : product.parts[part]) {
-      const auto depth = term.left.size(1), count = (depth + kDepth - 1) / kDepth;
-      const auto each = rounded_up((depth + count - 1) / count, kDepthUnit);
+      const auto depth = term.left.size(1),
+                 each = is_int8(term) ? int8_depth(depth) : evenly_cut(depth, kDepth);
       for (std::int64_t first = 0; first < depth; first += each, opens = false)
         pieces.push_back({&term, part, first, std::min(each, depth - first), opens});
       // Bytes are multiplied by fours; codes are filled up with zeros.

@@ -12,6 +12,8 @@ inline constexpr std::int64_t kTileRows = 64;
 inline constexpr std::int64_t kTileColumns = 64;
 /// Largest depth of a packed piece: 64 columns of it are 192 KiB.
 inline constexpr std::int64_t kDepth = 1536;
+/// The same of an int8 term of this depth, in bytes as many.
+std::int64_t int8_depth(std::int64_t depth);
 /// Pieces start at multiples of this: the block size of every quantised format divides it.
 inline constexpr std::int64_t kDepthUnit = 256;
 /// Packed numbers that one thread keeps at a time: 384 KiB, which leaves room in an L2 cache of 1 MiB.

@@ -55,9 +55,7 @@ ProductWorker::ProductWorker(const WorkerSpace& space, std::byte* memory)
       int8_sums_(reinterpret_cast<std::int32_t*>(sums_ + space.sums)) {}
 
 void ProductWorker::pack(const ProductPiece& piece, const PanelColumns& columns, Bf16Bits* to) {
-  if (is_int8(*piece.term))
-    return pack_int8(*piece.term, piece.first, piece.depth, columns,
-                     packed_int8(to, piece.depth, columns.width));
+  if (is_int8(*piece.term)) return pack_int8(piece, columns, to);
   const Matrix& right = piece.term->right;
   const bool stored = piece.term->side == Side::kAsStored;
   const auto depth = std::min(piece.depth, (stored ? right.rows : right.columns) - piece.first);
@@ -70,11 +68,11 @@ void ProductWorker::pack(const ProductPiece& piece, const PanelColumns& columns,
     packing().pack_transposed(view, {columns.width, piece.depth}, to);
 }
 
-void ProductWorker::add_int8_product(const ProductPiece& piece, Bf16Bits* packed, std::int64_t width,
-                                     const RowRange& rows, const TileSums& to) {
+void ProductWorker::add_int8_product(const ProductPiece& piece, const PanelColumns& columns,
+                                     const Bf16Bits* packed, const RowRange& rows, const TileSums& to) {
   const Int8Codes& left = piece.term->left_int8;
-  const auto stride = left.codes.size(1);
-  const auto right = packed_int8(packed, piece.depth, width);
+  const auto stride = left.codes.size(1), width = columns.width;
+  const auto right = packed_int8(piece, columns, packed);
   const GemmShape shape{.m = padded_to_step(rows.count),
                         .n = width,
                         .k = piece.depth,
@@ -92,9 +90,10 @@ void ProductWorker::add_int8_product(const ProductPiece& piece, Bf16Bits* packed
   (piece.opens ? int8_rows().set : int8_rows().add)(tile, to.data, to.width);
 }
 
-void ProductWorker::add_product(const ProductPiece& piece, Bf16Bits* packed, std::int64_t width,
-                                const RowRange& rows, const TileSums& to) {
-  if (is_int8(*piece.term)) return add_int8_product(piece, packed, width, rows, to);
+void ProductWorker::add_product(const ProductPiece& piece, const PanelColumns& columns,
+                                const Bf16Bits* packed, const RowRange& rows, const TileSums& to) {
+  if (is_int8(*piece.term)) return add_int8_product(piece, columns, packed, rows, to);
+  const auto width = columns.width;
   const auto stride = piece.term->left.stride(0);
   const auto* left =
       static_cast<const Bf16Bits*>(piece.term->left.const_data_ptr()) + rows.first * stride + piece.first;
@@ -118,6 +117,7 @@ void ProductWorker::finish(const Product& product, const Tile& first, std::int64
 
 void ProductWorker::run(const ColumnTask& task) {
   const auto width = padded_to_step(task.columns);
+  const PanelColumns columns{task.column, task.columns, width};
   const auto pieces = pieces_of(*task.product);
   const auto groups = groups_of(pieces, width);
   const bool one_group = groups.size() == 1;
@@ -125,7 +125,7 @@ void ProductWorker::run(const ColumnTask& task) {
   for (const auto& group : groups) {
     Bf16Bits* end = panels_;
     for (const auto& piece : group) {
-      pack(piece, {task.column, task.columns, width}, end);
+      pack(piece, columns, end);
       end += packed_numbers(piece, width);
     }
     for (std::int64_t row = 0; row < task.rows; row += kTileRows) {
@@ -134,7 +134,7 @@ void ProductWorker::run(const ColumnTask& task) {
       Bf16Bits* packed = panels_;
       for (const auto& piece : group) {
         const auto part = static_cast<std::int64_t>(piece.part);
-        add_product(piece, packed, width, rows, {sums + part * part_rows * width, width});
+        add_product(piece, columns, packed, rows, {sums + part * part_rows * width, width});
         packed += packed_numbers(piece, width);
       }
       if (&group == &groups.back())
@@ -159,7 +159,7 @@ void ProductWorker::run(const SharedPanels& shared, const DeepSums& deep, const 
       const TileSums tile = kept.data != nullptr ? kept : TileSums{sums_, panel.width};
       for (auto each = piece; each != end; ++each) {
         const auto part = static_cast<std::int64_t>(each->piece->part);
-        add_product(*each->piece, each->packed, panel.width, rows,
+        add_product(*each->piece, {panel.column, panel.columns, panel.width}, each->packed, rows,
                     {tile.data + part * kTileRows * panel.width, tile.width});
       }
       if (panel.closes)

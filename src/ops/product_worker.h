@@ -23,7 +23,7 @@ class SharedPanels {
   struct Piece {
     const Panel* panel;
     const ProductPiece* piece;
-    Bf16Bits* packed;  ///< [depth, panel width], or a PackedInt8
+    Bf16Bits* packed;  ///< [depth, panel width], or room for pack_int8
   };
   const std::vector<Panel>& panels() const { return round_.panels; }
   /// In the order of the panels.
@@ -74,10 +74,10 @@ class ProductWorker {
 
  private:
   void pack(const ProductPiece& piece, const PanelColumns& columns, Bf16Bits* to);
-  void add_product(const ProductPiece& piece, Bf16Bits* packed, std::int64_t width, const RowRange& rows,
-                   const TileSums& to);
-  void add_int8_product(const ProductPiece& piece, Bf16Bits* packed, std::int64_t width, const RowRange& rows,
-                        const TileSums& to);
+  void add_product(const ProductPiece& piece, const PanelColumns& columns, const Bf16Bits* packed,
+                   const RowRange& rows, const TileSums& to);
+  void add_int8_product(const ProductPiece& piece, const PanelColumns& columns, const Bf16Bits* packed,
+                        const RowRange& rows, const TileSums& to);
   void finish(const Product& product, const Tile& first, std::int64_t part_numbers);
 
   Bf16Bits* panels_;   // packed pieces of a group, [depth, width] each

@@ -97,25 +97,45 @@ TEST_P(Int8RowsOfPath, WeightsAreCodedAsOnThePlainPath) {
   for (std::size_t i = kWidth; i < kCodeWidth; ++i) EXPECT_EQ(codes[i], 0);
 }
 
-TEST_P(Int8RowsOfPath, PanelsHoldFourRowsSideBySideAndTheirColumnSums) {
-  constexpr std::int64_t kDepth = 12, kPanel = 144, kGiven = 10, kColumns = 135, kFrom = 140;
-  std::vector<std::int8_t> from(kGiven * kFrom);
-  for (std::size_t i = 0; i < from.size(); ++i) from[i] = static_cast<std::int8_t>((i * 37) % 255 - 127);
+std::vector<std::int8_t> some_codes(std::int64_t count) {
+  std::vector<std::int8_t> codes(static_cast<std::size_t>(count));
+  for (std::size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<std::int8_t>((i * 37) % 255 - 127);
+  return codes;
+}
+// Where a panel `width` wide has the number (row, column).
+std::size_t place(std::int64_t row, std::int64_t column, std::int64_t width) {
+  return static_cast<std::size_t>(row / 4 * 4 * width + column * 4 + row % 4);
+}
+
+TEST_P(Int8RowsOfPath, PanelsHoldTheTransposeInFoursAndTheirColumnSums) {
+  constexpr std::int64_t kDepth = 12, kPanel = 144, kGiven = 135, kFrom = 14;
+  const auto from = some_codes(kGiven * kFrom);
   std::vector<std::int8_t> codes(kDepth * kPanel, 9);
   std::vector<std::int32_t> offsets(kPanel, 9);
   const Int8Panel panel{codes.data(), kDepth, kPanel};
-  rows_.pack({from.data(), kFrom, kGiven, kColumns}, panel);
+  rows_.pack({from.data(), kFrom, kGiven, kDepth}, panel);
   rows_.offsets(panel, offsets.data());
   for (std::int64_t column = 0; column < kPanel; ++column) {
     std::int32_t sum = 0;
     for (std::int64_t row = 0; row < kDepth; ++row) {
-      const bool there = row < kGiven && column < kColumns;
-      const int want = there ? from[static_cast<std::size_t>(row * kFrom + column)] : 0;
-      EXPECT_EQ(codes[static_cast<std::size_t>(row / 4 * 4 * kPanel + column * 4 + row % 4)], want);
+      const int want = column < kGiven ? from[static_cast<std::size_t>(column * kFrom + row)] : 0;
+      EXPECT_EQ(codes[place(row, column, kPanel)], want);
       sum += want;
     }
     EXPECT_EQ(offsets[static_cast<std::size_t>(column)], 128 * sum);
   }
+}
+
+TEST_P(Int8RowsOfPath, TurnedPanelsHoldTheTransposeAndZerosBehindIt) {
+  constexpr std::int64_t kFromDepth = 20, kFromWidth = 48, kDepth = 36, kWidth = 32;
+  auto from = some_codes(kFromDepth * kFromWidth);
+  std::vector<std::int8_t> to(kDepth * kWidth, 9);
+  rows_.turn({from.data(), kFromDepth, kFromWidth}, {to.data(), kDepth, kWidth});
+  for (std::int64_t row = 0; row < kDepth; ++row)
+    for (std::int64_t column = 0; column < kWidth; ++column)
+      EXPECT_EQ(to[place(row, column, kWidth)],
+                column < kFromDepth ? from[place(column, row, kFromWidth)] : 0)
+          << row << " " << column;
 }
 
 TEST_P(Int8RowsOfPath, TilesAreScaledAndSetOrAdded) {

@@ -35,8 +35,12 @@ struct Int8Rows {
                         const RowView<std::uint8_t>& to, float* scales);
   /// Rows of a frozen matrix. Columns of `to` beyond those of `from` become 0.
   void (*quantize_right)(const RowView<const float>& from, const RowView<std::int8_t>& to, float* scales);
-  /// A block of codes as a panel; zeros where the block ends before the panel.
+  /// Rows of a frozen matrix as the panel of its transpose, columns of the panel; zeros where the rows end
+  /// before the panel.
   void (*pack)(const RowView<const std::int8_t>& from, const Int8Panel& to);
+  /// The transpose of a panel whose rows begin at a multiple of 4: its columns [0, to.depth) become the rows
+  /// of `to`, its rows [0, from.depth) the columns; zeros behind them. to.depth: at most from.width.
+  void (*turn)(const Int8Panel& from, const Int8Panel& to);
   /// offsets [width] of a packed panel: 128 times the sum of each column.
   void (*offsets)(const Int8Panel& panel, std::int32_t* offsets);
   /// to [rows,to_width] = the numbers of the tile

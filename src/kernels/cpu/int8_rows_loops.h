@@ -95,24 +95,33 @@ void quantize_right_rows(const RowView<const float>& from, const RowView<std::in
                  scales + i);
 }
 
-inline std::uint32_t byte_of(std::int8_t code) { return static_cast<std::uint8_t>(code); }
-
 void pack_panel(const RowView<const std::int8_t>& from, const Int8Panel& to) {
-  constexpr std::int64_t kWidth = 128;
-  static constexpr std::int8_t kZeros[kWidth] = {};
-  for (std::int64_t row = 0; row < to.depth; row += 4)
-    for (std::int64_t column = 0; column < to.width; column += kWidth) {
-      const auto columns = smaller(kWidth, to.width - column);
-      const auto there = from.width > column ? smaller(columns, from.width - column) : 0;
-      const std::int8_t* of[4];
-      for (std::int64_t k = 0; k < 4; ++k)
-        of[k] = row + k < from.count ? from.data + (row + k) * from.stride + column : kZeros;
-      std::uint32_t words[kWidth] = {};
-      for (std::int64_t i = 0; i < there; ++i)
-        words[i] =
-            byte_of(of[0][i]) | byte_of(of[1][i]) << 8 | byte_of(of[2][i]) << 16 | byte_of(of[3][i]) << 24;
-      __builtin_memcpy(to.codes + row * to.width + column * 4, words, static_cast<std::size_t>(columns) * 4);
+  for (std::int64_t depth = 0; depth < to.depth; depth += 4) {
+    std::int8_t* codes = to.codes + depth * to.width;
+    for (std::int64_t i = 0; i < from.count; ++i)
+      __builtin_memcpy(codes + 4 * i, from.data + i * from.stride + depth, 4);
+    __builtin_memset(codes + 4 * from.count, 0, static_cast<std::size_t>(4 * (to.width - from.count)));
+  }
+}
+
+// Four columns of four codes.
+typedef std::int8_t Square __attribute__((vector_size(16)));
+
+inline Square transposed(Square s) {
+  return __builtin_shufflevector(s, s, 0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+}
+
+void turn_panel(const Int8Panel& from, const Int8Panel& to) {
+  for (std::int64_t row = 0; row < to.depth; row += 4) {
+    std::int8_t* codes = to.codes + row * to.width;
+    for (std::int64_t depth = 0; depth < from.depth; depth += 4) {
+      Square square;
+      __builtin_memcpy(&square, from.codes + depth * from.width + 4 * row, sizeof square);
+      square = transposed(square);
+      __builtin_memcpy(codes + 4 * depth, &square, sizeof square);
     }
+    __builtin_memset(codes + 4 * from.depth, 0, static_cast<std::size_t>(4 * (to.width - from.depth)));
+  }
 }
 
 void offsets_of_panel(const Int8Panel& panel, std::int32_t* offsets) {
@@ -156,6 +165,7 @@ void add_tile(const Int8Tile& tile, float* to, std::int64_t to_width) {
 constexpr Int8Rows kTable = {.quantize_left = quantize_left_rows,
                              .quantize_right = quantize_right_rows,
                              .pack = pack_panel,
+                             .turn = turn_panel,
                              .offsets = offsets_of_panel,
                              .set = set_tile,
                              .add = add_tile};
