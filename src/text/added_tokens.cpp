@@ -43,31 +43,17 @@ std::size_t skip_space_right(std::string_view text, std::size_t begin) {
 AddedTokenFinder::AddedTokenFinder() : word_character_("[\\w\\x{200C}\\x{200D}]", "added tokens") {}
 
 void AddedTokenFinder::add(const AddedToken& token, std::string_view pattern) {
-  std::uint32_t node = 0;
-  for (const char c : pattern) {
-    const std::uint64_t edge = std::uint64_t{node} << 8 | static_cast<unsigned char>(c);
-    const auto [next, is_new] = edges_.try_emplace(edge, static_cast<std::uint32_t>(token_at_.size()));
-    if (is_new) token_at_.push_back(-1);
-    node = next->second;
-  }
-  if (token_at_[node] >= 0 || pattern.empty())
-    return;  // of two tokens with one normalized form the first counts
-  starts_[static_cast<unsigned char>(pattern[0])] = true;
-  token_at_[node] = static_cast<std::int32_t>(tokens_.size());
-  tokens_.push_back(token);
+  // Of two tokens with one normalized form the first counts.
+  if (trie_.insert(pattern, static_cast<std::int32_t>(tokens_.size()))) tokens_.push_back(token);
 }
 
 std::optional<AddedTokenFinder::Match> AddedTokenFinder::longest_at(std::string_view text,
                                                                     std::size_t begin) const {
   std::optional<Match> longest;
-  std::uint32_t node = 0;
-  for (std::size_t i = begin; i < text.size(); ++i) {
-    const auto edge = edges_.find(std::uint64_t{node} << 8 | static_cast<unsigned char>(text[i]));
-    if (edge == edges_.end()) break;
-    node = edge->second;
-    if (token_at_[node] >= 0)
-      longest = Match{&tokens_[static_cast<std::size_t>(token_at_[node])], {begin, i + 1}};
-  }
+  ByteTrie::Node node = ByteTrie::kRoot;
+  for (std::size_t i = begin; i < text.size() && trie_.step(node, text[i]); ++i)
+    if (const std::int32_t index = trie_.value(node); index != ByteTrie::kNone)
+      longest = Match{&tokens_[static_cast<std::size_t>(index)], {begin, i + 1}};
   return longest;
 }
 
@@ -86,7 +72,7 @@ std::vector<AddedTokenFinder::Part> AddedTokenFinder::split(std::string_view tex
   std::vector<Part> parts;
   std::size_t done = 0;  // text before this is in `parts`
   for (std::size_t i = 0; !empty() && i < text.size();) {
-    const auto match = starts_[static_cast<unsigned char>(text[i])] ? longest_at(text, i) : std::nullopt;
+    const auto match = longest_at(text, i);
     if (!match) {
       ++i;
       continue;

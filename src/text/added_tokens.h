@@ -1,13 +1,12 @@
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
+#include "text/byte_trie.h"
 #include "text/regex.h"
 #include "text/tokenizer.h"
 
@@ -53,9 +52,7 @@ class AddedTokenFinder {
   bool touches_word(std::string_view text, ByteSpan range, Regex::Scratch& scratch) const;
 
   std::vector<AddedToken> tokens_;
-  std::array<bool, 256> starts_{};                          // bytes that a token starts with
-  std::unordered_map<std::uint64_t, std::uint32_t> edges_;  // trie: node << 8 | byte -> node; the root is 0
-  std::vector<std::int32_t> token_at_{-1};                  // per node: index of the token that ends there
+  ByteTrie trie_;  // of the patterns: index of the token
   Regex word_character_;
 };
 

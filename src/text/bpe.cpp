@@ -1,87 +1,16 @@
 #include "text/bpe.h"
 
 #include <algorithm>
-#include <mutex>
 #include <queue>
-#include <shared_mutex>
 #include <span>
 #include <unordered_map>
 
 #include "base/error.h"
 #include "base/text.h"
+#include "text/bpe_tables.h"
 #include "text/byte_alphabet.h"
 
 namespace graft {
-
-// Pair of ids -> rank and merged id: open addressing, since this look-up is what encoding spends its time in.
-class Bpe::MergeTable {
- public:
-  struct Entry {
-    std::uint64_t key = kEmpty;
-    std::int32_t rank = 0, merged = 0;
-  };
-
-  explicit MergeTable(std::size_t count) {
-    std::size_t capacity = 16;
-    while (capacity < count * 2) capacity *= 2;
-    entries_.resize(capacity);
-  }
-  // A pair that stands twice has the later rank, as in tokenizers.
-  void put(std::int32_t left, std::int32_t right, std::int32_t rank, std::int32_t merged) {
-    Entry& entry = entries_[place(key_of(left, right))];
-    entry = {key_of(left, right), rank, merged};
-  }
-  const Entry* find(std::int32_t left, std::int32_t right) const {
-    const Entry& entry = entries_[place(key_of(left, right))];
-    return entry.key == kEmpty ? nullptr : &entry;
-  }
-
- private:
-  static constexpr std::uint64_t kEmpty = ~std::uint64_t{0};
-  static std::uint64_t key_of(std::int32_t left, std::int32_t right) {
-    return static_cast<std::uint64_t>(left) << 32 | static_cast<std::uint32_t>(right);
-  }
-  std::size_t place(std::uint64_t key) const {
-    const std::size_t mask = entries_.size() - 1;
-    std::size_t i = (key * 0x9E3779B97F4A7C15ULL >> 32) & mask;
-    while (entries_[i].key != kEmpty && entries_[i].key != key) i = (i + 1) & mask;
-    return i;
-  }
-  std::vector<Entry> entries_;
-};
-
-// Tokens of words met before. Words are many and short; long ones rarely come again.
-class Bpe::WordCache {
- public:
-  static constexpr std::size_t kMaxWords = 1 << 15;
-  static constexpr std::size_t kMaxWordBytes = 64;
-
-  // Never waits: a cache that another thread writes to counts as empty.
-  bool find(std::string_view word, std::vector<Piece>& pieces) const {
-    if (word.size() > kMaxWordBytes) return false;
-    const std::shared_lock lock(mutex_, std::try_to_lock);
-    if (!lock) return false;
-    const auto entry = words_.find(word);
-    if (entry == words_.end()) return false;
-    pieces.insert(pieces.end(), entry->second.begin(), entry->second.end());
-    return true;
-  }
-  void put(std::string_view word, std::span<const Piece> pieces) {
-    if (word.size() > kMaxWordBytes) return;
-    const std::unique_lock lock(mutex_, std::try_to_lock);
-    if (lock && words_.size() < kMaxWords)
-      words_.try_emplace(std::string(word), pieces.begin(), pieces.end());
-  }
-
- private:
-  struct Hash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
-  };
-  mutable std::shared_mutex mutex_;
-  std::unordered_map<std::string, std::vector<Piece>, Hash, std::equal_to<>> words_;
-};
-
 namespace {
 
 constexpr std::int32_t kNone = -1;
@@ -96,33 +25,81 @@ std::int32_t spelling_size(char byte) {
   return byte >= 0x21 && byte <= 0x7E ? 1 : 2;  // all other characters of the alphabet lie below U+0800
 }
 
-// The symbols of a word: a token for each byte, unknown tokens or nothing for bytes without one.
-std::vector<Symbol> symbols_of(std::string_view word, const std::array<std::int32_t, 256>& byte_ids,
-                               const BpeOptions& options) {
-  std::vector<Symbol> symbols;
-  symbols.reserve(word.size());
-  bool fusing = false;
-  for (const char c : word) {
-    const auto byte = static_cast<unsigned char>(c);
-    const std::int32_t size = spelling_size(c);
-    const bool known = byte_ids[byte] != kNone;
-    if (!known && !options.unknown) continue;
-    if (!known && fusing && options.fuse_unknown) {
-      symbols.back().size += size;
-      continue;
-    }
-    fusing = !known;
-    const auto index = static_cast<std::int32_t>(symbols.size());
-    symbols.push_back({known ? byte_ids[byte] : *options.unknown, index - 1, index + 1, size});
+// Collects symbols; a symbol that the vocabulary lacks waits, since more of them may join it.
+class SymbolList {
+ public:
+  SymbolList(std::size_t room, const BpeOptions& options) : options_(options) { symbols_.reserve(room); }
+
+  void put(std::int32_t id, std::int32_t size) {
+    const auto index = static_cast<std::int32_t>(symbols_.size());
+    symbols_.push_back({id, index - 1, index + 1, size});
   }
-  if (!symbols.empty()) symbols.back().next = kNone;
-  return symbols;
+  void put_known(std::int32_t id, std::int32_t size) {
+    flush();
+    put(id, size);
+  }
+  void put_unknown(std::int32_t size) {
+    if (!options_.unknown) return;
+    if (!options_.fuse_unknown) flush();
+    unknown_size_ += size;
+  }
+  std::vector<Symbol> take() {
+    flush();
+    if (!symbols_.empty()) symbols_.back().next = kNone;
+    return std::move(symbols_);
+  }
+
+ private:
+  void flush() {
+    if (unknown_size_ > 0) put(*options_.unknown, unknown_size_);
+    unknown_size_ = 0;
+  }
+
+  const BpeOptions& options_;
+  std::vector<Symbol> symbols_;
+  std::int32_t unknown_size_ = 0;
+};
+
+std::vector<Symbol> symbols_of_bytes(std::string_view word, const std::array<std::int32_t, 256>& byte_ids,
+                                     const BpeOptions& options) {
+  SymbolList symbols(word.size(), options);
+  for (const char c : word) {
+    const std::int32_t id = byte_ids[static_cast<unsigned char>(c)];
+    if (id == kNone)
+      symbols.put_unknown(spelling_size(c));
+    else
+      symbols.put_known(id, spelling_size(c));
+  }
+  return symbols.take();
 }
 
-// Sizes in spelling bytes become ranges of the word. Where bytes vanished the ranges are those that Hugging
+// As in tokenizers, bytes do not end a run of unknown characters: they come before it.
+template <class Characters>
+std::vector<Symbol> symbols_of_characters(std::string_view word, const Characters& characters,
+                                          const std::array<std::int32_t, 256>& byte_ids,
+                                          const BpeOptions& options) {
+  SymbolList symbols(word.size(), options);
+  const auto id_of = [&](char c) { return byte_ids[static_cast<unsigned char>(c)]; };
+  for (std::size_t i = 0; i < word.size();) {
+    const CodePoint c = code_point_at(word, i);
+    const std::string_view spelling = word.substr(i, c.length);
+    i += c.length;
+    if (const std::int32_t id = characters.find(c.value); id != kNone) {
+      symbols.put_known(id, static_cast<std::int32_t>(c.length));
+    } else if (options.byte_fallback &&
+               std::ranges::all_of(spelling, [&](char byte) { return id_of(byte) != kNone; })) {
+      for (const char byte : spelling) symbols.put(id_of(byte), 1);
+    } else {
+      symbols.put_unknown(static_cast<std::int32_t>(c.length));
+    }
+  }
+  return symbols.take();
+}
+
+// Sizes in spelling bytes become ranges of the word. Where symbols vanished the ranges are those that Hugging
 // Face reports: counted from the start of the word as if nothing were missing.
-void append_pieces(const std::vector<Symbol>& symbols, std::string_view word,
-                   std::vector<Bpe::Piece>& pieces) {
+void append_byte_pieces(const std::vector<Symbol>& symbols, std::string_view word,
+                        std::vector<Piece>& pieces) {
   std::size_t byte = 0;    // of the word
   std::int32_t start = 0;  // in its spelling: where `byte` starts
   const auto byte_holding = [&](std::int32_t position) {
@@ -138,6 +115,16 @@ void append_pieces(const std::vector<Symbol>& symbols, std::string_view word,
   }
 }
 
+void append_character_pieces(const std::vector<Symbol>& symbols, std::vector<Piece>& pieces) {
+  std::size_t position = 0;
+  for (const Symbol& symbol : symbols) {
+    if (symbol.size == 0) continue;
+    const std::size_t end = position + static_cast<std::size_t>(symbol.size);
+    pieces.push_back({symbol.id, {position, end}});
+    position = end;
+  }
+}
+
 struct Candidate {
   std::int32_t rank, position, merged;
   bool operator<(const Candidate& other) const {  // the queue's top is the lowest rank, then the leftmost
@@ -145,64 +132,12 @@ struct Candidate {
   }
 };
 
-}  // namespace
-
-Bpe::Bpe(const Vocabulary& vocabulary, const std::vector<Merge>& merges, const BpeOptions& options,
-         std::string_view where)
-    : merges_(std::make_unique<MergeTable>(merges.size())),
-      cache_(std::make_unique<WordCache>()),
-      options_(options) {
-  for (std::size_t byte = 0; byte < 256; ++byte) {
-    const char c = static_cast<char>(byte);
-    byte_ids_[byte] = vocabulary.find(spelling_of_bytes({&c, 1})).value_or(kNone);
-  }
-  std::string whole;
-  std::int32_t rank = 0;
-  for (const auto& [left, right] : merges) {
-    const auto id = [&, left = left, right = right](std::string_view spelling) {
-      const auto found = vocabulary.find(spelling);
-      if (!found) {
-        fail(where, "/", rank, ": the merge of `", printable(left), "` and `", printable(right),
-             "` needs the token `", printable(spelling), "`, which the vocabulary lacks");
-      }
-      return *found;
-    };
-    whole.assign(left).append(right);
-    merges_->put(id(left), id(right), rank, id(whole));
-    ++rank;
-  }
-  if (!options.ignore_merges) return;
-  for (std::int32_t id = 0; id < vocabulary.size(); ++id) {
-    if (vocabulary.kind(id) == TokenKind::kNone || vocabulary.kind(id) == TokenKind::kUnused) continue;
-    if (auto bytes = bytes_of_spelling(vocabulary.spelling(id))) words_.emplace_back(std::move(*bytes), id);
-  }
-  std::sort(words_.begin(), words_.end());
-}
-
-Bpe::~Bpe() = default;
-
-void Bpe::encode(std::string_view word, std::vector<Piece>& pieces) const {
-  if (cache_->find(word, pieces)) return;
-  const std::size_t before = pieces.size();
-  merge(word, pieces);
-  cache_->put(word, std::span(pieces).subspan(before));
-}
-
-void Bpe::merge(std::string_view word, std::vector<Piece>& pieces) const {
-  if (options_.ignore_merges) {
-    const auto less = [](const auto& entry, std::string_view key) { return entry.first < key; };
-    const auto entry = std::lower_bound(words_.begin(), words_.end(), word, less);
-    if (entry != words_.end() && entry->first == word) {
-      pieces.push_back({entry->second, {0, word.size()}});
-      return;
-    }
-  }
-  check(word.size() < INT32_MAX / 2, "a word of ", word.size(), " bytes is too long to tokenize");
-  std::vector<Symbol> symbols = symbols_of(word, byte_ids_, options_);
+template <class Table>
+void merge_all(const Table& merges, std::vector<Symbol>& symbols) {
   std::vector<Candidate> found;
   const auto candidate_at = [&](std::int32_t left) -> std::optional<Candidate> {
     if (left == kNone || symbols[left].next == kNone) return std::nullopt;
-    const auto* entry = merges_->find(symbols[left].id, symbols[symbols[left].next].id);
+    const auto* entry = merges.find(symbols[left].id, symbols[symbols[left].next].id);
     if (entry == nullptr) return std::nullopt;
     return Candidate{entry->rank, left, entry->merged};
   };
@@ -222,7 +157,143 @@ void Bpe::merge(std::string_view word, std::vector<Piece>& pieces) const {
     for (const std::int32_t position : {left.previous, top.position})
       if (const auto candidate = candidate_at(position)) queue.push(*candidate);
   }
-  append_pieces(symbols, word, pieces);
+}
+
+std::string byte_token(std::size_t byte) {
+  constexpr std::string_view kDigits = "0123456789ABCDEF";
+  return {'<', '0', 'x', kDigits[byte / 16], kDigits[byte % 16], '>'};
+}
+
+}  // namespace
+
+Bpe::Bpe(const Vocabulary& vocabulary, const std::vector<Merge>& merges, const BpeOptions& options,
+         std::string_view where)
+    : merges_(std::make_unique<MergeTable>(merges.size())),
+      cache_(std::make_unique<WordCache>()),
+      options_(options) {
+  for (std::size_t byte = 0; byte < 256; ++byte) {
+    const char c = static_cast<char>(byte);
+    const auto spelling = options.symbols == Symbols::kBytes ? spelling_of_bytes({&c, 1}) : byte_token(byte);
+    byte_ids_[byte] = vocabulary.find(spelling).value_or(kNone);
+  }
+  std::string whole;
+  std::int32_t rank = 0;
+  for (const auto& [left, right] : merges) {
+    const auto id = [&, left = left, right = right](std::string_view spelling) {
+      const auto found = vocabulary.find(spelling);
+      if (!found) {
+        fail(where, "/", rank, ": the merge of `", printable(left), "` and `", printable(right),
+             "` needs the token `", printable(spelling), "`, which the vocabulary lacks");
+      }
+      return *found;
+    };
+    whole.assign(left).append(right);
+    merges_->put(id(left), id(right), rank, id(whole));
+    ++rank;
+  }
+  if (options.symbols == Symbols::kCharacters) add_characters(vocabulary);
+  if (options.ignore_merges) add_words(vocabulary);
+}
+
+void Bpe::add_characters(const Vocabulary& vocabulary) {
+  characters_ = std::make_unique<CharacterTable>();
+  SpaceWords words;
+  for (std::int32_t id = 0; id < vocabulary.size(); ++id) {
+    const std::string& spelling = vocabulary.spelling(id);
+    if (spelling.empty()) continue;
+    const CodePoint first = code_point_at(spelling, 0);
+    if (first.length == spelling.size()) characters_->put(first.value, id);
+    words.add(spelling);
+  }
+  by_words_ = words.may_cut() && vocabulary.find(kSpaceMark).has_value();
+}
+
+void Bpe::add_words(const Vocabulary& vocabulary) {
+  for (std::int32_t id = 0; id < vocabulary.size(); ++id) {
+    if (vocabulary.kind(id) == TokenKind::kNone || vocabulary.kind(id) == TokenKind::kUnused) continue;
+    if (options_.symbols == Symbols::kCharacters)
+      words_.emplace_back(vocabulary.spelling(id), id);
+    else if (auto bytes = bytes_of_spelling(vocabulary.spelling(id)))
+      words_.emplace_back(std::move(*bytes), id);
+  }
+  std::sort(words_.begin(), words_.end());
+}
+
+Bpe::Bpe(const std::vector<RankedToken>& tokens, std::string_view where)
+    : merges_(std::make_unique<MergeTable>(tokens.size() * 4)), cache_(std::make_unique<WordCache>()) {
+  options_.ignore_merges = true;
+  byte_ids_.fill(kNone);
+  std::unordered_map<std::string_view, std::int32_t> ids(tokens.size());
+  for (const RankedToken& token : tokens) {
+    if (!ids.try_emplace(token.bytes, token.id).second)
+      fail(where, ": the token `", printable(token.bytes), "` stands twice");
+    if (token.bytes.size() == 1) byte_ids_[static_cast<unsigned char>(token.bytes[0])] = token.id;
+    words_.emplace_back(token.bytes, token.id);
+  }
+  std::sort(words_.begin(), words_.end());
+  for (std::size_t byte = 0; byte < 256; ++byte)
+    if (byte_ids_[byte] == kNone) fail(where, ": no token for the byte ", byte);
+  for (const RankedToken& token : tokens) {
+    const std::string_view bytes = token.bytes;
+    for (std::size_t cut = 1; cut < bytes.size(); ++cut) {
+      const auto left = ids.find(bytes.substr(0, cut));
+      if (left == ids.end()) continue;
+      const auto right = ids.find(bytes.substr(cut));
+      if (right != ids.end()) merges_->put(left->second, right->second, token.rank, token.id);
+    }
+  }
+}
+
+Bpe::~Bpe() = default;
+
+void Bpe::encode(std::string_view word, std::vector<Piece>& pieces) const {
+  if (!by_words_) return encode_part(word, pieces);
+  if (options_.ignore_merges) {
+    if (const auto id = whole_word(word)) {
+      pieces.push_back({*id, {0, word.size()}});
+      return;
+    }
+  }
+  for (std::size_t done = 0; done < word.size();) {
+    const std::size_t size = SpaceWords::first_word(word.substr(done), kSpaceMark);
+    const std::size_t first = pieces.size();
+    encode_part(word.substr(done, size), pieces);
+    for (std::size_t i = first; i < pieces.size(); ++i) {
+      pieces[i].range.begin += done;
+      pieces[i].range.end += done;
+    }
+    done += size;
+  }
+}
+
+void Bpe::encode_part(std::string_view word, std::vector<Piece>& pieces) const {
+  if (cache_->find(word, pieces)) return;
+  const std::size_t before = pieces.size();
+  const auto id = options_.ignore_merges && !by_words_ ? whole_word(word) : std::nullopt;
+  if (id)
+    pieces.push_back({*id, {0, word.size()}});
+  else
+    merge(word, pieces);
+  cache_->put(word, std::span(pieces).subspan(before));
+}
+
+std::optional<std::int32_t> Bpe::whole_word(std::string_view word) const {
+  const auto less = [](const auto& entry, std::string_view key) { return entry.first < key; };
+  const auto entry = std::lower_bound(words_.begin(), words_.end(), word, less);
+  if (entry == words_.end() || entry->first != word) return std::nullopt;
+  return entry->second;
+}
+
+void Bpe::merge(std::string_view word, std::vector<Piece>& pieces) const {
+  check(word.size() < INT32_MAX / 2, "a word of ", word.size(), " bytes is too long to tokenize");
+  const bool bytes = options_.symbols == Symbols::kBytes;
+  std::vector<Symbol> symbols = bytes ? symbols_of_bytes(word, byte_ids_, options_)
+                                      : symbols_of_characters(word, *characters_, byte_ids_, options_);
+  merge_all(*merges_, symbols);
+  if (bytes)
+    append_byte_pieces(symbols, word, pieces);
+  else
+    append_character_pieces(symbols, pieces);
 }
 
 }  // namespace graft

@@ -6,32 +6,30 @@
 #include <array>
 
 #include "base/text.h"
+#include "text/added_tokens.h"
 
 namespace graft {
 namespace {
 
-// A character on its way through NFC. `change` as in Hugging Face's tokenizers: 0 replaces a character of the
-// original, 1 was inserted after one, -n replaces one and swallows the n after it.
-struct Traced {
-  std::uint32_t value;
-  int change;
-};
+using Traced = TracedCharacter;
+
+constexpr auto kCompatible = static_cast<utf8proc_option_t>(UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT);
 
 int combining_class(std::uint32_t c) {
   return utf8proc_get_property(static_cast<utf8proc_int32_t>(c))->combining_class;
 }
 
-// Appends the canonical decomposition of `c`.
-void decompose(std::uint32_t c, std::vector<Traced>& out) {
-  if (c < 0xC0) {
+// Appends the canonical or the compatibility decomposition of `c`.
+void decompose(std::uint32_t c, bool compatible, std::vector<Traced>& out) {
+  if (c < 0xA0) {
     out.push_back({c, 0});
     return;
   }
-  std::array<utf8proc_int32_t, 8> parts;
+  std::array<utf8proc_int32_t, 24> parts;  // the longest has 18
   int last_boundary = UTF8PROC_BOUNDCLASS_START;
   const auto count = utf8proc_decompose_char(static_cast<utf8proc_int32_t>(c), parts.data(),
-                                             static_cast<utf8proc_ssize_t>(parts.size()), UTF8PROC_DECOMPOSE,
-                                             &last_boundary);
+                                             static_cast<utf8proc_ssize_t>(parts.size()),
+                                             compatible ? kCompatible : UTF8PROC_DECOMPOSE, &last_boundary);
   if (count < 1 || count > static_cast<utf8proc_ssize_t>(parts.size())) {
     out.push_back({c, 0});
     return;
@@ -52,13 +50,13 @@ std::uint32_t compose(std::uint32_t a, std::uint32_t b) {
   return count == 1 ? static_cast<std::uint32_t>(pair[0]) : 0;
 }
 
-// Canonical decomposition with the marks after each starter in canonical order.
-std::vector<Traced> decomposed(std::string_view text) {
+// Decomposition with the marks after each starter in canonical order.
+std::vector<Traced> decomposed(std::string_view text, bool compatible) {
   std::vector<Traced> characters;
   characters.reserve(text.size());
   for (std::size_t i = 0; i < text.size();) {
     const CodePoint c = code_point_at(text, i);
-    decompose(c.value, characters);
+    decompose(c.value, compatible, characters);
     i += c.length;
   }
   for (std::size_t i = 0; i < characters.size();) {
@@ -99,48 +97,190 @@ std::vector<Traced> composed(const std::vector<Traced>& characters) {
   return out;
 }
 
-// Spells the characters and traces each byte to the original bytes of `text`.
-std::unique_ptr<Segment> traced_segment(const std::vector<Traced>& characters, std::string_view text,
-                                        std::size_t base) {
-  std::string result;
-  std::vector<ByteSpan> spans;
-  std::size_t position = 0;  // in text: behind the characters already accounted for
-  const auto character_at = [&](std::size_t at) {
-    return ByteSpan{base + at, base + at + code_point_at(text, at).length};
-  };
-  ByteSpan last{base, base};
-  for (const Traced& c : characters) {
-    ByteSpan span = last;
-    if (c.change <= 0 && position < text.size()) {
-      span = character_at(position);
-      for (int i = 0; i <= -c.change && position < text.size(); ++i) {
-        last = character_at(position);
-        position += last.end - last.begin;
-      }
-    }
-    append_utf8(result, c.value);
-    spans.resize(result.size(), span);
-  }
-  return std::make_unique<Segment>(std::move(result), std::move(spans));
+bool composes(UnicodeForm form) { return form == UnicodeForm::kNfc || form == UnicodeForm::kNfkc; }
+bool is_compatible(UnicodeForm form) { return form == UnicodeForm::kNfkc || form == UnicodeForm::kNfkd; }
+
+// Below these first bytes of UTF-8 every character is its own normal form, and none composes with its
+// neighbour.
+unsigned char first_affected_byte(UnicodeForm form) {
+  if (is_compatible(form)) return 0xC2;            // U+00A0
+  return form == UnicodeForm::kNfc ? 0xCC : 0xC3;  // U+0300, U+00C0
 }
 
-bool needs_no_normalization(std::string_view text) {
-  // Below U+0300 every character is its own NFC and none composes with its neighbour.
-  for (std::size_t i = 0; i < text.size(); ++i)
-    if (static_cast<unsigned char>(text[i]) >= 0xCC) return false;
-  return true;
+// Where the grapheme cluster that starts at `begin` ends.
+std::size_t grapheme_end(std::string_view text, std::size_t begin) {
+  CodePoint c = code_point_at(text, begin);
+  utf8proc_int32_t state = 0;
+  for (std::size_t end = begin + c.length; end < text.size(); end += c.length) {
+    const auto before = static_cast<utf8proc_int32_t>(c.value);
+    c = code_point_at(text, end);
+    if (utf8proc_grapheme_break_stateful(before, static_cast<utf8proc_int32_t>(c.value), &state)) return end;
+  }
+  return text.size();
+}
+
+// One step applied to a segment; null where it changes nothing.
+struct StepRunner {
+  const Segment& old;
+  Regex::Scratch& scratch;
+  using Result = std::unique_ptr<Segment>;
+
+  template <class Visit>
+  void each_character(const Visit& visit) const {
+    for (std::size_t i = 0; i < old.text().size();) {
+      const CodePoint c = code_point_at(old.text(), i);
+      visit(c.value);
+      i += c.length;
+    }
+  }
+
+  // Without the characters that `keep` is false for.
+  template <class Keep>
+  Result filtered(const Keep& keep) const {
+    std::vector<Traced> kept;
+    std::size_t before = 0;  // removed before the first that is kept
+    bool any_removed = false;
+    each_character([&](std::uint32_t c) {
+      if (keep(c)) {
+        kept.push_back({c, 0});
+        return;
+      }
+      any_removed = true;
+      if (kept.empty())
+        ++before;
+      else
+        --kept.back().change;
+    });
+    return any_removed ? transformed(old, kept, before) : nullptr;
+  }
+
+  Result operator()(UnicodeForm form) const {
+    const auto affected = [limit = first_affected_byte(form)](char c) {
+      return static_cast<unsigned char>(c) >= limit;
+    };
+    if (std::ranges::none_of(old.text(), affected)) return nullptr;
+    const std::vector<Traced> parts = decomposed(old.text(), is_compatible(form));
+    return transformed(old, composes(form) ? composed(parts) : parts);
+  }
+
+  Result operator()(const Lowercase&) const {
+    std::vector<Traced> lower;
+    each_character([&](std::uint32_t c) {
+      if (c == 0x130) {  // the one character whose lower case is two
+        lower.push_back({'i', 0});
+        lower.push_back({0x307, 1});
+      } else {
+        lower.push_back({static_cast<std::uint32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c))), 0});
+      }
+    });
+    return transformed(old, lower);
+  }
+
+  Result operator()(const StripSpace& step) const {
+    std::vector<std::uint32_t> characters;
+    each_character([&](std::uint32_t c) { characters.push_back(c); });
+    std::size_t begin = 0, end = characters.size();
+    while (step.left && begin < end && is_white_space(characters[begin])) ++begin;
+    while (step.right && end > begin && is_white_space(characters[end - 1])) --end;
+    if (begin == 0 && end == characters.size()) return nullptr;
+    std::vector<Traced> kept;
+    for (std::size_t i = begin; i < end; ++i) kept.push_back({characters[i], 0});
+    return transformed(old, kept, begin);
+  }
+
+  Result operator()(const StripAccents&) const {
+    return filtered([](std::uint32_t c) {
+      const utf8proc_category_t category = utf8proc_category(static_cast<utf8proc_int32_t>(c));
+      return category != UTF8PROC_CATEGORY_MN && category != UTF8PROC_CATEGORY_MC &&
+             category != UTF8PROC_CATEGORY_ME;
+    });
+  }
+
+  Result operator()(const Prepend& step) const {
+    if (old.text().empty() || step.prefix.empty()) return nullptr;
+    const std::size_t first = code_point_at(old.text(), 0).length;
+    SegmentBuilder built(old);
+    built.put(step.prefix, old.original({0, first}));
+    built.copy({0, old.text().size()});
+    return built.take();
+  }
+
+  Result operator()(const Replace& step) const {
+    std::vector<ByteSpan> matches;
+    step.pattern.find_all(old.text(), scratch, matches);
+    if (matches.empty()) return nullptr;
+    SegmentBuilder built(old);
+    std::size_t done = 0;
+    for (const ByteSpan& match : matches) {
+      built.copy({done, match.begin});
+      const std::size_t start = match.end == 0 ? old.original({0, 1}).begin : 0;
+      built.put(step.content,
+                match.end == 0 ? ByteSpan{start, start} : old.original({match.end - 1, match.end}));
+      done = match.end;
+    }
+    built.copy({done, old.text().size()});
+    return built.take();
+  }
+
+  Result operator()(const PrecompiledRules& step) const;
+};
+
+// What tokenizers does with a replaced stretch: its last characters count as inserted where it grew, and the
+// last one swallows the rest where it shrank.
+void append_replacement(std::string_view part, std::string_view replacement, std::vector<Traced>& out) {
+  const auto characters_in = [](std::string_view text) {
+    return std::ranges::count_if(text,
+                                 [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; });
+  };
+  const auto grown = static_cast<std::ptrdiff_t>(characters_in(replacement) - characters_in(part));
+  for (std::size_t i = 0; i < replacement.size();) {
+    const CodePoint c = code_point_at(replacement, i);
+    out.push_back({c.value, 0});
+    i += c.length;
+  }
+  const auto size = static_cast<std::ptrdiff_t>(out.size());
+  for (std::ptrdiff_t i = 0; i < grown && i < size; ++i)
+    out[static_cast<std::size_t>(size - 1 - i)].change = 1;
+  if (grown < 0 && size > 0) out.back().change += static_cast<int>(grown);
+}
+
+// Grapheme by grapheme: a short one is looked up whole, else character by character. Source: tokenizers,
+// normalizers/precompiled.rs.
+StepRunner::Result StepRunner::operator()(const PrecompiledRules& step) const {
+  constexpr std::size_t kShort = 6;  // bytes
+  const std::string_view text = old.text();
+  std::vector<Traced> out;
+  bool changed = false;
+  const auto look_up = [&](std::string_view part) {
+    const auto replacement = step.rules->shortest(part);
+    if (replacement) append_replacement(part, *replacement, out);
+    changed = changed || replacement.has_value();
+    return replacement.has_value();
+  };
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = grapheme_end(text, begin);
+    if (end - begin >= kShort || !look_up(text.substr(begin, end - begin))) {
+      for (std::size_t i = begin; i < end;) {
+        const CodePoint c = code_point_at(text, i);
+        if (!look_up(text.substr(i, c.length))) out.push_back({c.value, 0});
+        i += c.length;
+      }
+    }
+    begin = end;
+  }
+  return changed ? transformed(old, out) : nullptr;
 }
 
 }  // namespace
 
-std::unique_ptr<Segment> normalize(Normalizer normalizer, std::string_view text, std::size_t base) {
-  if (normalizer == Normalizer::kNone || needs_no_normalization(text))
-    return std::make_unique<Segment>(text, base);
-  return traced_segment(composed(decomposed(text)), text, base);
-}
-
-std::string to_nfc(std::string_view text) {
-  return std::string(normalize(Normalizer::kNfc, text, 0)->text());
+std::unique_ptr<Segment> Normalizer::apply(std::string_view text, std::size_t base,
+                                           Regex::Scratch& scratch) const {
+  auto segment = std::make_unique<Segment>(text, base);
+  for (const NormalizerStep& step : steps_) {
+    if (segment->text().empty()) break;
+    if (auto changed = std::visit(StepRunner{*segment, scratch}, step)) segment = std::move(changed);
+  }
+  return segment;
 }
 
 }  // namespace graft

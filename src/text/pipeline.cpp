@@ -22,9 +22,37 @@ void Tokenizer::Pipeline::add_token(const AddedToken& token, std::string_view wh
   } else {
     vocabulary.add(token.content, token.id, kind, where);
   }
-  const bool normalized = token.normalized && normalizer == Normalizer::kNfc;
-  (token.normalized ? normalized_tokens : raw_tokens)
-      .add(token, normalized ? to_nfc(token.content) : token.content);
+  if (!token.normalized) return raw_tokens.add(token, token.content);
+  Regex::Scratch scratch;
+  normalized_tokens.add(token, normalizer.apply(token.content, 0, scratch)->text());
+}
+
+void use_sentencepiece(const SentencepieceProto& proto, PrependScheme prefix, std::string_view where,
+                       Tokenizer::Pipeline& pipeline) {
+  using Type = SentencepieceProto::Type;
+  pipeline.vocabulary.reserve(proto.pieces.size());
+  for (std::size_t id = 0; id < proto.pieces.size(); ++id) {
+    const TokenKind kind = proto.pieces[id].type == Type::kUnused ? TokenKind::kUnused : TokenKind::kWord;
+    pipeline.vocabulary.add(proto.pieces[id].text, static_cast<std::int64_t>(id), kind, where);
+  }
+  pipeline.sentencepiece = std::make_unique<SentencepieceModel>(proto, where);
+  pipeline.prefix = prefix;
+  const bool prefixed = prefix != PrependScheme::kNever;
+  pipeline.decoder = Decoder({DecodeSentencepiece{.bytes = proto.byte_fallback,
+                                                  .strip_prefix = prefixed,
+                                                  .strip_leading = proto.remove_extra_whitespaces}});
+}
+
+void add_control_pieces(const SentencepieceProto& proto, std::string_view where,
+                        Tokenizer::Pipeline& pipeline) {
+  using Type = SentencepieceProto::Type;
+  for (std::size_t i = 0; i < proto.pieces.size(); ++i) {
+    const auto& piece = proto.pieces[i];
+    const auto id = static_cast<std::int32_t>(i);
+    if (piece.type != Type::kUnknown && piece.type != Type::kControl) continue;
+    if (!pipeline.vocabulary.is_added(id))
+      pipeline.add_token({.content = piece.text, .id = id, .special = true}, where);
+  }
 }
 
 void add_surrounding(Tokenizer::Pipeline& pipeline, std::optional<std::int32_t> bos,

@@ -133,6 +133,19 @@ struct StepRunner {
     append_cuts(cuts, range.begin, words);
   }
 
+  void operator()(const MetaspaceStep& step) const {
+    if (!step.split) {
+      words.push_back(range);
+      return;
+    }
+    std::vector<ByteSpan> matches;
+    const std::string_view all = text();
+    for (std::size_t at = all.find(step.replacement); at != std::string_view::npos;
+         at = all.find(step.replacement, at + step.replacement.size()))
+      matches.push_back({at, at + step.replacement.size()});
+    append_cuts(merged_with_next(cuts_of(matches, all.size())), range.begin, words);
+  }
+
   void operator()(const ByteLevelStep& step) const {
     if (!step.pattern) {
       words.push_back(range);
@@ -147,20 +160,48 @@ struct StepRunner {
 // The segment with a space before each range that does not start with one; it stands for the character after
 // it.
 std::unique_ptr<Segment> with_prefix_spaces(const Segment& segment, std::vector<ByteSpan>& ranges) {
-  std::string text;
-  std::vector<ByteSpan> spans;
+  SegmentBuilder built(segment);
+  for (ByteSpan& range : ranges) {
+    const std::size_t begin = built.size();
+    if (!segment.text(range).starts_with(' '))
+      built.put(" ", segment.original({range.begin, range.begin + 1}));
+    built.copy(range);
+    range = {begin, built.size()};
+  }
+  return built.take();
+}
+
+// The segment with `replacement` for spaces and before the ranges that want one, which stands for the
+// character after it.
+std::unique_ptr<Segment> with_metaspaces(const MetaspaceStep& step, const Segment& segment,
+                                         std::vector<ByteSpan>& ranges) {
+  SegmentBuilder built(segment);
   for (ByteSpan& range : ranges) {
     const std::string_view word = segment.text(range);
-    const std::size_t begin = text.size();
-    if (!word.starts_with(' ')) {
-      text += ' ';
-      spans.push_back(segment.original({range.begin, range.begin + 1}));
+    const std::size_t begin = built.size();
+    const bool starts = word.starts_with(' ') || word.starts_with(step.replacement);
+    const bool wanted = step.prepend == PrependScheme::kAlways ||
+                        (step.prepend == PrependScheme::kFirst && segment.original(range).begin == 0);
+    if (wanted && !starts) built.put(step.replacement, segment.original({range.begin, range.begin + 1}));
+    for (std::size_t i = range.begin; i < range.end;) {
+      const std::size_t space = std::min(segment.text().find(' ', i), range.end);
+      built.copy({i, space});
+      if (space < range.end) built.put(step.replacement, segment.original({space, space + 1}));
+      i = space + 1;
     }
-    text += word;
-    for (std::size_t i = range.begin; i < range.end; ++i) spans.push_back(segment.original({i, i + 1}));
-    range = {begin, text.size()};
+    range = {begin, built.size()};
   }
-  return std::make_unique<Segment>(std::move(text), std::move(spans));
+  return built.take();
+}
+
+// Null where the step leaves the text as it is.
+std::unique_ptr<Segment> changed_by(const PreTokenizerStep& step, const Segment& segment,
+                                    std::vector<ByteSpan>& ranges) {
+  if (const auto* byte_level = std::get_if<ByteLevelStep>(&step))
+    return byte_level->add_prefix_space ? with_prefix_spaces(segment, ranges) : nullptr;
+  if (const auto* metaspace = std::get_if<MetaspaceStep>(&step))
+    return with_metaspaces(*metaspace, segment, ranges);
+  return nullptr;
 }
 
 }  // namespace
@@ -168,9 +209,8 @@ std::unique_ptr<Segment> with_prefix_spaces(const Segment& segment, std::vector<
 Words PreTokenizer::split(const Segment& segment, ByteSpan range, Regex::Scratch& scratch) const {
   Words words{{range}, nullptr};
   for (const PreTokenizerStep& step : steps_) {
-    const auto* byte_level = std::get_if<ByteLevelStep>(&step);
-    if (byte_level != nullptr && byte_level->add_prefix_space)
-      words.changed = with_prefix_spaces(words.changed ? *words.changed : segment, words.ranges);
+    if (auto changed = changed_by(step, words.changed ? *words.changed : segment, words.ranges))
+      words.changed = std::move(changed);
     const Segment& current = words.changed ? *words.changed : segment;
     std::vector<ByteSpan> cut;
     for (const ByteSpan& word : words.ranges) std::visit(StepRunner{current, word, scratch, cut}, step);

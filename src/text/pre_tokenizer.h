@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -31,7 +32,22 @@ struct ByteLevelStep {
   bool add_prefix_space = false;
 };
 
-using PreTokenizerStep = std::variant<SplitStep, DigitsStep, ByteLevelStep>;
+/// Which words get a prefix.
+enum class PrependScheme {
+  kAlways,
+  kFirst,  ///< only what starts where the whole text starts
+  kNever,
+};
+
+/// Writes `replacement` for each space and, as asked, before each word that does not start with it; then cuts
+/// before each of them. Source: tokenizers, pre_tokenizers/metaspace.rs.
+struct MetaspaceStep {
+  std::string replacement;
+  PrependScheme prepend = PrependScheme::kAlways;
+  bool split = true;
+};
+
+using PreTokenizerStep = std::variant<SplitStep, DigitsStep, MetaspaceStep, ByteLevelStep>;
 
 /// GPT-2's pattern, which ByteLevel uses.
 extern const std::string_view kGpt2Pattern;
@@ -40,7 +56,7 @@ extern const std::string_view kGpt2Pattern;
 struct Words {
   std::vector<ByteSpan> ranges;  ///< in order, none empty
   std::unique_ptr<Segment>
-      changed;  ///< the segment that `ranges` refer to where prefix spaces were put in; else null
+      changed;  ///< the segment that `ranges` refer to where a step changed the text; else null
 };
 
 /// Cuts text into the words that are merged separately.

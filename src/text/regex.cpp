@@ -82,7 +82,19 @@ Regex::Regex(std::string_view pattern, std::string_view where) {
   code_ = std::move(code);
 }
 
+Regex Regex::literal(std::string_view text) {
+  Regex regex;
+  regex.literal_ = text;
+  return regex;
+}
+
 void Regex::find_all(std::string_view text, Scratch& scratch, std::vector<ByteSpan>& matches) const {
+  if (!code_) {
+    for (std::size_t at = text.find(literal_); at != std::string_view::npos;
+         at = text.find(literal_, at + literal_.size()))
+      matches.push_back({at, at + literal_.size()});
+    return;
+  }
   std::size_t start = 0;
   std::size_t last_end = std::string_view::npos;
   while (start <= text.size()) {

@@ -30,14 +30,18 @@ class Regex {
   /// `where` starts the error of a pattern that is malformed or uses syntax whose meaning differs between the
   /// engines.
   Regex(std::string_view pattern, std::string_view where);
+  /// A pattern that matches `text` (not empty) and nothing else.
+  static Regex literal(std::string_view text);
 
   /// Appends the successive matches in `text` (valid UTF-8), empty ones included, as Oniguruma's iterator
   /// gives them. Error where the pattern takes too many steps.
   void find_all(std::string_view text, Scratch& scratch, std::vector<ByteSpan>& matches) const;
 
  private:
+  Regex() = default;
   struct Code;
-  std::shared_ptr<const Code> code_;
+  std::shared_ptr<const Code> code_;  // null: literal_ is looked for
+  std::string literal_;
 };
 
 /// `pattern` in PCRE2's syntax. Error, started by `where`, where it uses syntax outside the part both engines

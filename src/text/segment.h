@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,6 +30,36 @@ class Segment {
   std::size_t base_ = 0;
   std::vector<ByteSpan> spans_;
   bool changed_ = false;
+};
+
+/// A character on its way through a change of text. `change` as in Hugging Face's tokenizers: 0 replaces a
+/// character of the old text, 1 was inserted after one, -n replaces one and swallows the n after it.
+struct TracedCharacter {
+  std::uint32_t value;
+  int change;
+};
+
+/// The segment whose text is `characters`; the first `removed` characters of the old text are swallowed.
+/// Inserted characters stand for what the one before them stands for, at the start for nothing.
+/// Source: tokenizers, tokenizer/normalizer.rs, transform_range.
+std::unique_ptr<Segment> transformed(const Segment& old, const std::vector<TracedCharacter>& characters,
+                                     std::size_t removed = 0);
+
+/// Builds a changed segment from pieces of an old one and new text.
+class SegmentBuilder {
+ public:
+  explicit SegmentBuilder(const Segment& old) : old_(old) {}
+  std::size_t size() const { return text_.size(); }
+  /// Appends bytes of the old text.
+  void copy(ByteSpan range);
+  /// Appends new text that stands for `original`.
+  void put(std::string_view text, ByteSpan original);
+  std::unique_ptr<Segment> take() { return std::make_unique<Segment>(std::move(text_), std::move(spans_)); }
+
+ private:
+  const Segment& old_;
+  std::string text_;
+  std::vector<ByteSpan> spans_;
 };
 
 }  // namespace graft

@@ -6,7 +6,6 @@
 #include "base/text.h"
 #include "store/gguf.h"
 #include "text/pipeline.h"
-#include "text/utf8_stream.h"
 
 namespace graft {
 namespace {
@@ -34,7 +33,8 @@ class Encoder {
 
   // Text without raw added tokens, at byte `base` of the whole.
   void encode_plain(std::string_view text, std::size_t base) {
-    const auto segment = normalize(pipeline_.normalizer, text, base);
+    if (pipeline_.sentencepiece) return encode_sentencepiece(text, base);
+    const auto segment = pipeline_.normalizer.apply(text, base, scratch_);
     for (const auto& part : pipeline_.normalized_tokens.split(segment->text(), scratch_)) {
       if (part.id) {
         put(*part.id, segment->original(part.range));
@@ -45,16 +45,24 @@ class Encoder {
     }
   }
 
+  void encode_sentencepiece(std::string_view text, std::size_t base) {
+    const bool prefixed = pipeline_.prefix == PrependScheme::kAlways ||
+                          (pipeline_.prefix == PrependScheme::kFirst && base == 0);
+    pieces_.clear();
+    pipeline_.sentencepiece->encode(text, prefixed ? DummyPrefix::kAdd : DummyPrefix::kNone, pieces_);
+    for (const Piece& piece : pieces_) put(piece.id, {base + piece.range.begin, base + piece.range.end});
+  }
+
   void encode_word(const Segment& segment, ByteSpan word) {
     pieces_.clear();
-    pipeline_.bpe->encode(segment.text(word), pieces_);
-    for (const Bpe::Piece& piece : pieces_)
+    pipeline_.model->encode(segment.text(word), pieces_);
+    for (const Piece& piece : pieces_)
       put(piece.id, segment.original({word.begin + piece.range.begin, word.begin + piece.range.end}));
   }
 
   const Tokenizer::Pipeline& pipeline_;
   Regex::Scratch scratch_;
-  std::vector<Bpe::Piece> pieces_;
+  std::vector<Piece> pieces_;
   Encoding encoding_;
 };
 
@@ -71,15 +79,19 @@ Encoding Tokenizer::encode(std::string_view text, SpecialTokens special) const {
 }
 
 std::string Tokenizer::decode(const std::vector<std::int32_t>& ids, bool keep_special) const {
+  const Decoder& decoder = pipeline_->decoder;
+  Decoder::Stream stream = decoder.start();
   std::string text;
-  for (const std::int32_t id : ids)
-    if (keep_special || !is_special(id)) text += bytes(id);
-  return take_all_characters(text);
+  for (const std::int32_t id : ids) {
+    const std::string& spelling = token(id);
+    if (keep_special || !is_special(id)) text += decoder.put(stream, spelling, pipeline_->text_kind(id));
+  }
+  return text + decoder.finish(stream);
 }
 
 std::string Tokenizer::bytes(std::int32_t id) const {
-  token(id);
-  return pipeline_->vocabulary.bytes(id);
+  const std::string& spelling = token(id);
+  return pipeline_->decoder.bytes(spelling, pipeline_->text_kind(id));
 }
 
 const std::string& Tokenizer::token(std::int32_t id) const {
@@ -108,11 +120,15 @@ Tokenizer load_tokenizer(const Path& base) {
   return Tokenizer(load_tokenizer_gguf(base));
 }
 
+StreamDecoder::StreamDecoder(const Tokenizer& tokenizer)
+    : tokenizer_(tokenizer), stream_(tokenizer.pipeline_->decoder.start()) {}
+
 std::string StreamDecoder::put(std::int32_t id) {
-  if (!tokenizer_.is_special(id)) pending_ += tokenizer_.bytes(id);
-  return take_characters(pending_);
+  const std::string& token = tokenizer_.token(id);
+  if (tokenizer_.is_special(id)) return {};
+  return tokenizer_.pipeline_->decoder.put(stream_, token, tokenizer_.pipeline_->text_kind(id));
 }
 
-std::string StreamDecoder::finish() { return take_all_characters(pending_); }
+std::string StreamDecoder::finish() { return tokenizer_.pipeline_->decoder.finish(stream_); }
 
 }  // namespace graft

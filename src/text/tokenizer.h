@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "text/decoder.h"
 
 namespace graft {
 
@@ -39,8 +40,8 @@ class Tokenizer {
   /// Hugging Face does. Bytes for which the vocabulary has no token (SmolLM2 lacks some control characters)
   /// become its unknown token, or vanish where it has none, as there; the offsets show the gap.
   Encoding encode(std::string_view text, SpecialTokens special) const;
-  /// Text of the ids. Special tokens are left out unless `keep_special`; invalid byte sequences become
-  /// U+FFFD. Error where an id is not in the vocabulary.
+  /// Text of the ids, as the tokenizer's own decoder makes it. Special tokens are left out unless
+  /// `keep_special`; invalid byte sequences become U+FFFD. Error where an id is not in the vocabulary.
   std::string decode(const std::vector<std::int32_t>& ids, bool keep_special = false) const;
   /// The raw bytes of one token (may be part of a character). Error where the id is out of range.
   std::string bytes(std::int32_t id) const;
@@ -58,26 +59,27 @@ class Tokenizer {
   const std::optional<std::string>& chat_template() const;
 
  private:
+  friend class StreamDecoder;
   std::shared_ptr<const Pipeline> pipeline_;
 };
 
-/// The tokenizer of a base: a Hugging Face folder (tokenizer.json, tokenizer_config.json,
-/// chat_template.jinja, special_tokens_map.json) or a GGUF file. Errors: missing, malformed, an unsupported
-/// part (named).
+/// The tokenizer of a base: a Hugging Face folder (tokenizer.json, else tekken.json, else tokenizer.model,
+/// which is a sentencepiece model; tokenizer_config.json, chat_template.jinja, special_tokens_map.json) or a
+/// GGUF file (byte-level BPE or sentencepiece). Errors: missing, malformed, an unsupported part (named).
 Tokenizer load_tokenizer(const Path& base);
 
 /// Turns ids that arrive one by one into text, never cutting a character: put() returns what has become
-/// whole.
+/// whole. All that it returns, joined, is what Tokenizer::decode makes of the ids.
 class StreamDecoder {
  public:
-  explicit StreamDecoder(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
+  explicit StreamDecoder(const Tokenizer& tokenizer);
   std::string put(std::int32_t id);
   /// What is left at the end; an incomplete character becomes U+FFFD.
   std::string finish();
 
  private:
   Tokenizer tokenizer_;
-  std::string pending_;
+  Decoder::Stream stream_;
 };
 
 }  // namespace graft

@@ -1,5 +1,6 @@
 #include <charconv>
 #include <filesystem>
+#include <span>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -11,6 +12,7 @@ namespace graft {
 namespace {
 
 constexpr std::uint64_t kMaxTemplateBytes = 1 << 20;
+constexpr std::uint64_t kMaxModelBytes = 64 << 20;
 
 Json read_optional(const Path& path) {
   return std::filesystem::exists(path) ? read_json(path) : Json::object();
@@ -41,10 +43,7 @@ class Settings {
     return mapped ? mapped : config().find(key);
   }
 
-  bool flag(std::string_view key) const {
-    const auto member = config().find(key);
-    return member && member->as_bool();
-  }
+  bool flag(std::string_view key, bool otherwise) const { return flag_of(config(), key, otherwise); }
 
  private:
   std::string config_file_, map_file_;
@@ -59,8 +58,7 @@ std::optional<std::int32_t> named_token(const Settings& settings, std::string_vi
   const auto name = view ? read_token_name(*view) : std::nullopt;
   if (!name) return std::nullopt;
   const auto id = pipeline.vocabulary.find(*name);
-  check(id.has_value(), view->where(), ": `", printable(*name),
-        "` is not in the vocabulary of tokenizer.json");
+  check(id.has_value(), view->where(), ": `", printable(*name), "` is not in the vocabulary");
   if (pipeline.vocabulary.kind(*id) == TokenKind::kWord)
     pipeline.add_token({.content = *name, .id = *id, .special = true}, view->where());
   return id;
@@ -94,31 +92,98 @@ std::optional<std::string> read_chat_template(const Path& folder, const Settings
   return found;
 }
 
-void check_tokenizer_file(const Path& folder) {
-  if (std::filesystem::exists(folder / "tokenizer.json")) return;
-  check(!std::filesystem::exists(folder / "tokenizer.model"), (folder / "tokenizer.model").string(),
-        ": sentencepiece tokenizers are not supported yet", Hint{"use a base that has a tokenizer.json"});
+// A file of tiktoken ranks has lines of base64 and a number.
+void refuse_ranks(const Path& file, std::string_view content) {
+  const std::string_view line = content.substr(0, std::min(content.find('\n'), std::size_t{400}));
+  const std::size_t space = line.find(' ');
+  const bool ranks = space != std::string_view::npos && decode_base64(line.substr(0, space)).has_value();
+  check(!ranks, file.string(), ": is a list of tiktoken ranks, without its pattern and special tokens",
+        Hint{"use the folder that transformers made of it, with a tokenizer.json"});
+}
+
+// Tokens that older folders add to a sentencepiece model: {"<tool>": 32000}.
+std::vector<PlacedToken> read_added_tokens_json(const Path& folder) {
+  const Path file = folder / "added_tokens.json";
+  std::vector<PlacedToken> tokens;
+  const Json json = read_optional(file);
+  JsonView(json, file.string()).each_member([&](const std::string& content, const JsonView& id) {
+    const AddedToken token{.content = content, .id = static_cast<std::int32_t>(id.as_int(0, kMaxTokenId))};
+    tokens.push_back({token, id.where()});
+  });
+  return tokens;
+}
+
+// As transformers' tokenizers of Llama: a prefix before every stretch of text, unless `legacy` is off.
+PrependScheme prefix_of(const Settings& settings, const SentencepieceProto& proto) {
+  if (!settings.flag("add_prefix_space", proto.add_dummy_prefix)) return PrependScheme::kNever;
+  return settings.flag("legacy", true) ? PrependScheme::kAlways : PrependScheme::kFirst;
+}
+
+// What the tokenizer's files leave open: which tokens have which role, and which are put around a text where
+// tokenizer_config.json does not say.
+struct Roles {
+  std::optional<std::int32_t> bos, eos, pad;
+  bool adds_bos = false;
+};
+
+Roles read_sentencepiece(const Path& file, const Settings& settings, Tokenizer::Pipeline& pipeline) {
+  const std::string content = read_file(file, kMaxModelBytes);
+  refuse_ranks(file, content);
+  const std::string where = file.string();
+  const SentencepieceProto proto = parse_sentencepiece(std::as_bytes(std::span(content)), where);
+  use_sentencepiece(proto, prefix_of(settings, proto), where, pipeline);
+  std::vector<PlacedToken> tokens = read_config_tokens(settings.config());
+  if (tokens.empty()) tokens = read_added_tokens_json(file.parent_path());
+  for (const auto& [token, place] : tokens) pipeline.add_token(token, place);
+  add_control_pieces(proto, where, pipeline);
+  for (std::int32_t id = 0; id < pipeline.vocabulary.size(); ++id)
+    if (!pipeline.vocabulary.has(id))
+      fail(where, ": no token has id ", id, ", but added tokens go on behind it");
+  const auto role = [](std::int64_t id) {
+    return id < 0 ? std::nullopt : std::optional(static_cast<std::int32_t>(id));
+  };
+  return {role(proto.bos), role(proto.eos), role(proto.pad), true};
+}
+
+Roles read_tekken(const Path& file, Tokenizer::Pipeline& pipeline) {
+  const Json json = read_json(file);
+  read_tekken_json(JsonView(json, file.string()), pipeline);
+  const Vocabulary& vocabulary = pipeline.vocabulary;
+  return {vocabulary.find("<s>"), vocabulary.find("</s>"), vocabulary.find("<pad>"), true};
+}
+
+Roles read_tokenizer_file(const Path& folder, const Settings& settings, Tokenizer::Pipeline& pipeline) {
+  if (std::filesystem::exists(folder / "tokenizer.json")) {
+    const Path file = folder / "tokenizer.json";
+    const Json json = read_json(file);
+    read_tokenizer_json(JsonView(json, file.string()), read_config_tokens(settings.config()), pipeline);
+    return {};
+  }
+  if (std::filesystem::exists(folder / "tekken.json")) return read_tekken(folder / "tekken.json", pipeline);
+  if (std::filesystem::exists(folder / "tokenizer.model"))
+    return read_sentencepiece(folder / "tokenizer.model", settings, pipeline);
   check(!std::filesystem::exists(folder / "vocab.json"), folder.string(),
         ": has vocab.json but no tokenizer.json",
         Hint{"write one with transformers: AutoTokenizer.from_pretrained(folder).save_pretrained(folder)"});
-  fail(folder.string(), ": has no tokenizer.json");
+  fail(folder.string(), ": has no tokenizer.json", Hint{"nor tekken.json, nor tokenizer.model"});
 }
 
 }  // namespace
 
 std::shared_ptr<const Tokenizer::Pipeline> load_tokenizer_folder(const Path& folder) {
-  check_tokenizer_file(folder);
-  const Path file = folder / "tokenizer.json";
-  const Json json = read_json(file);
   auto pipeline = std::make_shared<Tokenizer::Pipeline>();
   const Settings settings(folder);
-  read_tokenizer_json(JsonView(json, file.string()), read_config_tokens(settings.config()), *pipeline);
-  pipeline->bos = named_token(settings, "bos_token", *pipeline);
-  pipeline->eos = named_token(settings, "eos_token", *pipeline);
-  pipeline->pad = named_token(settings, "pad_token", *pipeline);
+  const Roles roles = read_tokenizer_file(folder, settings, *pipeline);
+  const auto named = [&](std::string_view key, std::optional<std::int32_t> otherwise) {
+    const auto id = named_token(settings, key, *pipeline);
+    return id ? id : otherwise;
+  };
+  pipeline->bos = named("bos_token", roles.bos);
+  pipeline->eos = named("eos_token", roles.eos);
+  pipeline->pad = named("pad_token", roles.pad);
   named_token(settings, "unk_token", *pipeline);
-  add_surrounding(*pipeline, settings.flag("add_bos_token") ? pipeline->bos : std::nullopt,
-                  settings.flag("add_eos_token") ? pipeline->eos : std::nullopt);
+  add_surrounding(*pipeline, settings.flag("add_bos_token", roles.adds_bos) ? pipeline->bos : std::nullopt,
+                  settings.flag("add_eos_token", false) ? pipeline->eos : std::nullopt);
   pipeline->chat_template = read_chat_template(folder, settings);
   return pipeline;
 }

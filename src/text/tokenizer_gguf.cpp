@@ -4,7 +4,9 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "store/gguf.h"
+#include "text/bpe.h"
 #include "text/pipeline.h"
+#include "text/space_words.h"
 
 // Source: ggml/docs/gguf.md (tokenizer.ggml.*); llama.cpp, llama-vocab.cpp for the values of `pre`.
 
@@ -23,7 +25,7 @@ struct PreKind {
   std::string_view name;
   std::string_view pattern;
   bool digits_first = false;
-  Normalizer normalizer = Normalizer::kNone;
+  bool nfc = false;
   bool ignore_merges = false;
   bool adds_bos = false;  // where the file has no add_bos_token, as llama.cpp does
 };
@@ -34,7 +36,7 @@ constexpr std::array<PreKind, 6> kPreKinds = {{
     {.name = "llama-bpe", .pattern = kLlama3Pattern, .ignore_merges = true, .adds_bos = true},
     {.name = "llama3", .pattern = kLlama3Pattern, .ignore_merges = true, .adds_bos = true},
     {.name = "llama-v3", .pattern = kLlama3Pattern, .ignore_merges = true, .adds_bos = true},
-    {.name = "qwen2", .pattern = kQwen2Pattern, .normalizer = Normalizer::kNfc},
+    {.name = "qwen2", .pattern = kQwen2Pattern, .nfc = true},
 }};
 
 const PreKind& pre_kind_of(const GgufFile& file) {
@@ -103,8 +105,66 @@ std::optional<std::int32_t> read_id(const GgufFile& file, std::string_view key,
   return static_cast<std::int32_t>(id);
 }
 
+// The vocabulary of a sentencepiece model. Pieces of the user's own may be spelled with real spaces.
+SentencepieceProto read_pieces(const GgufFile& file, SentencepieceProto::Kind kind) {
+  const auto& tokens = file.strings("tokenizer.ggml.tokens");
+  const auto& scores = file.numbers("tokenizer.ggml.scores");
+  const auto& types = file.integers("tokenizer.ggml.token_type");
+  check(types.size() == tokens.size() && scores.size() == tokens.size(), file.path().string(),
+        ": tokenizer.ggml.scores and token_type: got ", scores.size(), " and ", types.size(),
+        " entries, want ", tokens.size(), " as tokenizer.ggml.tokens has");
+  SentencepieceProto proto;
+  proto.kind = kind;
+  for (std::size_t id = 0; id < tokens.size(); ++id) {
+    if (types[id] < 1 || types[id] > 6)
+      fail(file.path().string(), ": tokenizer.ggml.token_type/", id, ": got ", types[id], ", want 1 to 6");
+    const auto type = static_cast<SentencepieceProto::Type>(types[id]);
+    std::string text;
+    for (const char c : tokens[id]) text += c == ' ' ? std::string(kSpaceMark) : std::string(1, c);
+    proto.pieces.push_back({std::move(text), static_cast<float>(scores[id]), type});
+    proto.byte_fallback = proto.byte_fallback || type == SentencepieceProto::Type::kByte;
+  }
+  return proto;
+}
+
 bool read_flag(const GgufFile& file, std::string_view key, bool otherwise) {
   return file.has(key) ? file.boolean(key) : otherwise;
+}
+
+// What the kind of model says about a file without add_bos_token, as llama.cpp has it.
+bool use_pieces(const GgufFile& file, SentencepieceProto::Kind kind, Tokenizer::Pipeline& pipeline) {
+  SentencepieceProto proto = read_pieces(file, kind);
+  proto.bos = proto.eos = proto.pad = -1;
+  proto.remove_extra_whitespaces = read_flag(file, "tokenizer.ggml.remove_extra_whitespaces", false);
+  if (file.has("tokenizer.ggml.precompiled_charsmap"))
+    for (const std::int64_t byte : file.integers("tokenizer.ggml.precompiled_charsmap"))
+      proto.charsmap += static_cast<char>(byte);
+  const std::string where = file.path().string() + ": tokenizer.ggml";
+  check_sentencepiece(proto, where);
+  const bool prefixed = read_flag(file, "tokenizer.ggml.add_space_prefix", true);
+  use_sentencepiece(proto, prefixed ? PrependScheme::kAlways : PrependScheme::kNever, where, pipeline);
+  add_control_pieces(proto, where, pipeline);
+  return kind == SentencepieceProto::Kind::kBpe;
+}
+
+bool use_byte_level(const GgufFile& file, Tokenizer::Pipeline& pipeline) {
+  const PreKind& kind = pre_kind_of(file);
+  if (kind.nfc) pipeline.normalizer = Normalizer({UnicodeForm::kNfc});
+  read_tokens(file, pipeline);
+  pipeline.pre_tokenizer = PreTokenizer(steps_of(kind));
+  pipeline.model = read_bpe(file, kind, pipeline.vocabulary);
+  pipeline.decoder = Decoder({DecodeByteLevel{}});
+  return kind.adds_bos;
+}
+
+// Fills the pipeline; returns whether text gets a beginning where the file does not say.
+bool use_model(const GgufFile& file, Tokenizer::Pipeline& pipeline) {
+  const std::string& model = file.string("tokenizer.ggml.model");
+  if (model == "gpt2") return use_byte_level(file, pipeline);
+  if (model == "llama") return use_pieces(file, SentencepieceProto::Kind::kBpe, pipeline);
+  if (model == "t5") return use_pieces(file, SentencepieceProto::Kind::kUnigram, pipeline);
+  fail(file.path().string(), ": tokenizer.ggml.model: `", printable(model), "` is not supported",
+       Hint{"supported: gpt2 (byte-level BPE), llama and t5 (sentencepiece)"});
 }
 
 }  // namespace
@@ -113,19 +173,12 @@ std::shared_ptr<const Tokenizer::Pipeline> load_tokenizer_gguf(const Path& path)
   const GgufFile file(path);
   check(file.has("tokenizer.ggml.model"), path.string(),
         ": has no tokenizer (tokenizer.ggml.model is missing)");
-  const std::string& model = file.string("tokenizer.ggml.model");
-  check(model == "gpt2", path.string(), ": tokenizer.ggml.model: `", printable(model),
-        "` is not supported yet", Hint{"supported: gpt2 (byte-level BPE)"});
-  const PreKind& kind = pre_kind_of(file);
   auto pipeline = std::make_shared<Tokenizer::Pipeline>();
-  pipeline->normalizer = kind.normalizer;
-  read_tokens(file, *pipeline);
-  pipeline->pre_tokenizer = PreTokenizer(steps_of(kind));
-  pipeline->bpe = read_bpe(file, kind, pipeline->vocabulary);
+  const bool adds_bos = use_model(file, *pipeline);
   pipeline->bos = read_id(file, "tokenizer.ggml.bos_token_id", pipeline->vocabulary);
   pipeline->eos = read_id(file, "tokenizer.ggml.eos_token_id", pipeline->vocabulary);
   pipeline->pad = read_id(file, "tokenizer.ggml.padding_token_id", pipeline->vocabulary);
-  const bool add_bos = read_flag(file, "tokenizer.ggml.add_bos_token", kind.adds_bos);
+  const bool add_bos = read_flag(file, "tokenizer.ggml.add_bos_token", adds_bos);
   const bool add_eos = read_flag(file, "tokenizer.ggml.add_eos_token", false);
   add_surrounding(*pipeline, add_bos ? pipeline->bos : std::nullopt, add_eos ? pipeline->eos : std::nullopt);
   if (file.has("tokenizer.chat_template")) pipeline->chat_template = file.string("tokenizer.chat_template");

@@ -5,21 +5,6 @@
 namespace graft {
 namespace {
 
-bool read_flag(const JsonView& view, std::string_view key, bool otherwise) {
-  const auto member = view.find(key);
-  return member ? member->as_bool() : otherwise;
-}
-
-// A literal as a pattern.
-std::string escaped(std::string_view literal) {
-  std::string pattern;
-  for (const char c : literal) {
-    if (std::string_view("\\^$.|?*+()[]{}").find(c) != std::string_view::npos) pattern += '\\';
-    pattern += c;
-  }
-  return pattern;
-}
-
 SplitBehavior read_behavior(const JsonView& view) {
   const std::string& name = view.as_string();
   if (name == "Isolated") return SplitBehavior::kIsolated;
@@ -32,18 +17,44 @@ SplitBehavior read_behavior(const JsonView& view) {
 }
 
 SplitStep read_split(const JsonView& view) {
-  const JsonView pattern = view.at("pattern");
-  const auto regex = pattern.find("Regex");
-  const std::string source = regex ? regex->as_string() : escaped(pattern.at("String").as_string());
-  check(!source.empty(), pattern.where(), ": an empty pattern");
-  return {Regex(source, pattern.where()), read_behavior(view.at("behavior")),
-          read_flag(view, "invert", false)};
+  return {read_pattern(view.at("pattern")), read_behavior(view.at("behavior")),
+          flag_of(view, "invert", false)};
 }
 
 ByteLevelStep read_byte_level(const JsonView& view) {
-  ByteLevelStep step{std::nullopt, read_flag(view, "add_prefix_space", true)};
-  if (read_flag(view, "use_regex", true)) step.pattern = Regex(kGpt2Pattern, view.where());
+  ByteLevelStep step{std::nullopt, flag_of(view, "add_prefix_space", true)};
+  if (flag_of(view, "use_regex", true)) step.pattern = Regex(kGpt2Pattern, view.where());
   return step;
+}
+
+MetaspaceStep read_metaspace(const JsonView& view) {
+  MetaspaceStep step{.replacement = read_character(view.at("replacement")),
+                     .prepend = read_prepend_scheme(view),
+                     .split = flag_of(view, "split", true)};
+  return step;
+}
+
+// Patterns of tokenizers' own, in its regular expressions' syntax. Sources: pre_tokenizers/{whitespace,
+// punctuation,bert}.rs.
+constexpr std::string_view kWords = R"([\w\x{200C}\x{200D}]+|[^\w\s\x{200C}\x{200D}]+)";
+constexpr std::string_view kSpace = R"(\s)";
+constexpr std::string_view kPunctuation = R"([!-/:-@\[-`{-~\p{P}])";
+
+// The step of a type that is one cut at a pattern; nothing for other types.
+std::optional<SplitStep> read_simple_split(const std::string& type, const JsonView& view) {
+  const auto split = [&](std::string_view pattern, SplitBehavior behavior, bool inverted) {
+    return SplitStep{Regex(pattern, view.where()), behavior, inverted};
+  };
+  if (type == "Split") return read_split(view);
+  if (type == "Whitespace") return split(kWords, SplitBehavior::kRemoved, true);
+  if (type == "WhitespaceSplit") return split(kSpace, SplitBehavior::kRemoved, false);
+  if (type == "CharDelimiterSplit")
+    return SplitStep{Regex::literal(read_character(view.at("delimiter"))), SplitBehavior::kRemoved};
+  if (type == "Punctuation") {
+    const auto behavior = view.find("behavior");
+    return split(kPunctuation, behavior ? read_behavior(*behavior) : SplitBehavior::kIsolated, false);
+  }
+  return std::nullopt;
 }
 
 void append_steps(const JsonView& view, std::vector<PreTokenizerStep>& steps) {
@@ -54,15 +65,23 @@ void append_steps(const JsonView& view, std::vector<PreTokenizerStep>& steps) {
   }
   check(steps.empty() || !std::holds_alternative<ByteLevelStep>(steps.back()), view.where(),
         ": the pre-tokenizer ", printable(type), " after ByteLevel is not supported");
-  if (type == "ByteLevel")
+  if (auto split = read_simple_split(type, view)) {
+    steps.emplace_back(std::move(*split));
+  } else if (type == "ByteLevel") {
     steps.emplace_back(read_byte_level(view));
-  else if (type == "Digits")
-    steps.emplace_back(DigitsStep{read_flag(view, "individual_digits", false)});
-  else if (type == "Split")
-    steps.emplace_back(read_split(view));
-  else
-    fail(view.where(), ": the pre-tokenizer ", printable(type), " is not supported yet",
-         Hint{"supported: ByteLevel, Digits, Split, Sequence"});
+  } else if (type == "Digits") {
+    steps.emplace_back(DigitsStep{flag_of(view, "individual_digits", false)});
+  } else if (type == "Metaspace") {
+    steps.emplace_back(read_metaspace(view));
+  } else if (type == "BertPreTokenizer") {
+    steps.emplace_back(SplitStep{Regex(kSpace, view.where()), SplitBehavior::kRemoved});
+    steps.emplace_back(SplitStep{Regex(kPunctuation, view.where()), SplitBehavior::kIsolated});
+  } else {
+    fail(view.where(), ": the pre-tokenizer ", printable(type), " is not supported",
+         Hint{"supported: BertPreTokenizer, ByteLevel, CharDelimiterSplit, Digits, Metaspace, Punctuation, "
+              "Split, "
+              "Whitespace, WhitespaceSplit, Sequence"});
+  }
 }
 
 std::int32_t known_id(const JsonView& view, const Vocabulary& vocabulary) {
@@ -99,25 +118,53 @@ void append_post_steps(const JsonView& view, const Vocabulary& vocabulary,
       append_post_steps(part, vocabulary, steps);
     });
   } else if (type == "ByteLevel") {
-    if (read_flag(view, "trim_offsets", true))
-      steps.emplace_back(TrimOffsets{read_flag(view, "add_prefix_space", true)});
+    if (flag_of(view, "trim_offsets", true))
+      steps.emplace_back(TrimOffsets{flag_of(view, "add_prefix_space", true)});
   } else if (type == "TemplateProcessing") {
     steps.emplace_back(read_template(view, vocabulary));
+  } else if (type == "BertProcessing" || type == "RobertaProcessing") {
+    if (type == "RobertaProcessing" && flag_of(view, "trim_offsets", true))
+      steps.emplace_back(TrimOffsets{flag_of(view, "add_prefix_space", true)});
+    steps.emplace_back(SurroundingTokens{{known_id(view.at("cls").at(std::size_t{1}), vocabulary)},
+                                         {known_id(view.at("sep").at(std::size_t{1}), vocabulary)}});
   } else {
-    fail(view.where(), ": the post-processor ", printable(type), " is not supported yet",
-         Hint{"supported: TemplateProcessing, ByteLevel, Sequence"});
+    fail(view.where(), ": the post-processor ", printable(type), " is not supported",
+         Hint{"supported: BertProcessing, ByteLevel, RobertaProcessing, TemplateProcessing, Sequence"});
   }
 }
 
 }  // namespace
 
-std::vector<PreTokenizerStep> read_pre_tokenizer(const JsonView& view) {
-  check(view.is_object(), view.where(), ": want a pre-tokenizer that ends in ByteLevel",
-        Hint{"supported: byte-level BPE"});
+Regex read_pattern(const JsonView& view) {
+  const auto regex = view.find("Regex");
+  const std::string& source = regex ? regex->as_string() : view.at("String").as_string();
+  check(!source.empty(), view.where(), ": an empty pattern");
+  return regex ? Regex(source, view.where()) : Regex::literal(source);
+}
+
+std::string read_character(const JsonView& view) {
+  const std::string& text = view.as_string();
+  check(!text.empty() && code_point_at(text, 0).length == text.size(), view.where(), ": got `",
+        printable(text), "`, want one character");
+  return text;
+}
+
+PrependScheme read_prepend_scheme(const JsonView& view) {
+  const auto scheme = view.find("prepend_scheme");
+  // Older files have a flag instead.
+  if (!scheme)
+    return flag_of(view, "add_prefix_space", true) ? PrependScheme::kAlways : PrependScheme::kNever;
+  const std::string& name = scheme->as_string();
+  if (name == "always") return PrependScheme::kAlways;
+  if (name == "first") return PrependScheme::kFirst;
+  check(name == "never", scheme->where(), ": unknown scheme `", printable(name), "`",
+        Hint{"known: always, first, never"});
+  return PrependScheme::kNever;
+}
+
+std::vector<PreTokenizerStep> read_pre_tokenizer(const std::optional<JsonView>& view) {
   std::vector<PreTokenizerStep> steps;
-  append_steps(view, steps);
-  check(!steps.empty() && std::holds_alternative<ByteLevelStep>(steps.back()), view.where(),
-        ": does not end in ByteLevel", Hint{"supported: byte-level BPE"});
+  if (view) append_steps(*view, steps);
   return steps;
 }
 

@@ -33,25 +33,42 @@ Sequence first_sequence(std::string_view bytes) {
   return {Form::kWhole, length};
 }
 
-}  // namespace
+enum class Replace { kSequence, kByte };
 
-std::string take_characters(std::string& bytes) {
+std::string take(std::string& bytes, Replace replace) {
   std::string text;
   std::string_view rest = bytes;
   while (!rest.empty()) {
     const Sequence sequence = first_sequence(rest);
     if (sequence.form == Form::kUnfinished) break;
-    text += sequence.form == Form::kWhole ? rest.substr(0, sequence.length) : kReplacement;
-    rest.remove_prefix(sequence.length);
+    const bool whole = sequence.form == Form::kWhole;
+    text += whole ? rest.substr(0, sequence.length) : kReplacement;
+    rest.remove_prefix(whole || replace == Replace::kSequence ? sequence.length : 1);
   }
   bytes.erase(0, bytes.size() - rest.size());
   return text;
 }
 
+}  // namespace
+
+std::string take_characters(std::string& bytes) { return take(bytes, Replace::kSequence); }
+
 std::string take_all_characters(std::string& bytes) {
   std::string text = take_characters(bytes);
   if (!bytes.empty()) text += kReplacement;
   bytes.clear();
+  return text;
+}
+
+std::string take_characters_bytewise(std::string& bytes) { return take(bytes, Replace::kByte); }
+
+std::string take_all_characters_bytewise(std::string& bytes) {
+  std::string text = take_characters_bytewise(bytes);
+  while (!bytes.empty()) {
+    bytes.erase(0, 1);
+    text += kReplacement;
+    text += take_characters_bytewise(bytes);
+  }
   return text;
 }
 

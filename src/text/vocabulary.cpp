@@ -2,7 +2,6 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "text/byte_alphabet.h"
 
 namespace graft {
 
@@ -36,12 +35,6 @@ std::optional<std::int32_t> Vocabulary::find(std::string_view spelling) const {
 
 bool Vocabulary::has(std::int64_t id) const {
   return id >= 0 && id < size() && tokens_[static_cast<std::size_t>(id)].kind != TokenKind::kNone;
-}
-
-std::string Vocabulary::bytes(std::int32_t id) const {
-  const Token& token = tokens_[static_cast<std::size_t>(id)];
-  if (token.kind == TokenKind::kAdded || token.kind == TokenKind::kSpecial) return token.spelling;
-  return bytes_of_spelling(token.spelling).value_or(token.spelling);
 }
 
 }  // namespace graft

@@ -15,7 +15,7 @@ inline constexpr std::int32_t kMaxTokenId = (1 << 22) - 1;
 /// How a token came into the vocabulary.
 enum class TokenKind : std::uint8_t {
   kNone,     ///< no token has this id
-  kWord,     ///< a piece of the model, spelled in GPT-2's byte alphabet
+  kWord,     ///< a piece of the model, in the model's own spelling
   kAdded,    ///< an added token, spelled as it is
   kSpecial,  ///< an added token that decoding leaves out
   kUnused,   ///< a place holder: has an id, never comes out of text
@@ -41,8 +41,10 @@ class Vocabulary {
     return tokens_[static_cast<std::size_t>(id)].spelling;
   }
   TokenKind kind(std::int32_t id) const { return tokens_[static_cast<std::size_t>(id)].kind; }
-  /// The bytes that a token stands for.
-  std::string bytes(std::int32_t id) const;
+  /// True of tokens that are found in text as they stand.
+  bool is_added(std::int32_t id) const {
+    return kind(id) == TokenKind::kAdded || kind(id) == TokenKind::kSpecial;
+  }
 
  private:
   struct Token {

@@ -62,7 +62,7 @@ TEST(Bpe, EqualsTheDefinitionOnRandomModelsAndWords) {
     const Bpe bpe(model.vocabulary, merges, {}, "test");
     std::string word;
     for (std::size_t i = 1 + random.below(100); i > 0; --i) word += static_cast<char>('a' + random.below(3));
-    std::vector<Bpe::Piece> pieces, again;
+    std::vector<Piece> pieces, again;
     bpe.encode(word, pieces);
     bpe.encode(word, again);  // from the cache
     std::vector<std::string> parts;
@@ -91,7 +91,7 @@ TEST(Bpe, BytesThatTheVocabularyLacksVanishOrBecomeTheUnknownToken) {
   vocabulary.add("a", 0, TokenKind::kWord, "test");
   vocabulary.add("<unk>", 1, TokenKind::kWord, "test");
   const auto ids = [&](const BpeOptions& options) {
-    std::vector<Bpe::Piece> pieces;
+    std::vector<Piece> pieces;
     Bpe(vocabulary, {}, options, "test").encode("axxa", pieces);
     std::vector<std::int32_t> found;
     for (const auto& piece : pieces) found.push_back(piece.id);

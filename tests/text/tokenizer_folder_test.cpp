@@ -127,9 +127,10 @@ TEST(TokenizerFolder, WhatIsNoTokenizerIsRefusedWithWhatItIs) {
   expect_bad_input([&] { load_tokenizer(empty.path()); }, "has no tokenizer.json");
   write_file(empty / "vocab.json", "{}");
   expect_bad_input([&] { load_tokenizer(empty.path()); }, "has vocab.json but no tokenizer.json");
-  graft::copy_file(golden("sentencepiece.model"), empty / "tokenizer.model");
-  expect_bad_input([&] { load_tokenizer(empty.path()); },
-                   "tokenizer.model: sentencepiece tokenizers are not supported yet");
+  write_file(empty / "tokenizer.model", "IQ== 0\nIg== 1\n");
+  expect_bad_input([&] { load_tokenizer(empty.path()); }, "tokenizer.model: is a list of tiktoken ranks");
+  write_file(empty / "tokenizer.model", "neither");
+  expect_bad_input([&] { load_tokenizer(empty.path()); }, "tokenizer.model: @");
   expect_bad_input([&] { load_tokenizer(empty / "vocab.json"); },
                    "neither a Hugging Face folder nor a GGUF file");
   expect_bad_input([&] { load_tokenizer(empty / "missing"); }, "missing");

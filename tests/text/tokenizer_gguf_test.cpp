@@ -138,7 +138,8 @@ TEST(TokenizerGguf, WhatIsUnsupportedOrBrokenIsRefusedWithTheKey) {
     change(tokens);
     expect_bad_input([&] { load(tokens); }, message);
   };
-  refused([](Tokens& t) { t.model = "llama"; }, "tokenizer.ggml.model: `llama` is not supported yet");
+  refused([](Tokens& t) { t.model = "rwkv"; }, "tokenizer.ggml.model: `rwkv` is not supported");
+  refused([](Tokens& t) { t.model = "llama"; }, "tokenizer.ggml.scores: missing");
   refused([](Tokens& t) { t.pre = "tekken"; }, "tokenizer.ggml.pre: `tekken` is not supported yet");
   refused([](Tokens& t) { t.pre.reset(); }, "tokenizer.ggml.pre: missing");
   refused([](Tokens& t) { t.types.pop_back(); }, "tokenizer.ggml.token_type: got 639 entries, want 640");
