@@ -1,18 +1,17 @@
 #pragma once
 
-#include <ATen/EmptyTensor.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cstdint>
 #include <vector>
 
 #include "kernels/cpu/attention_rows.h"
 #include "ops/attention.h"
 #include "ops/block_gemm.h"
+#include "ops/units.h"
 
 /// What the blocked forward and backward of attention share: how the work is cut, and K and V packed once.
 namespace graft {
@@ -114,18 +113,6 @@ auto with_attention_types(at::ScalarType type, const F& f) {
   return f(AttentionTypes<Bf16Bits, float, float>());
 }
 
-/// Uninitialised numbers, aligned to a cache line.
-template <class T>
-class Numbers {
- public:
-  explicit Numbers(std::int64_t count)
-      : bytes_(at::detail::empty_cpu({count * static_cast<std::int64_t>(sizeof(T))}, at::kByte)) {}
-  T* data() const { return static_cast<T*>(bytes_.mutable_data_ptr()); }
-
- private:
-  at::Tensor bytes_;
-};
-
 /// Blocks of every kv head in one form: block b of a segment lies at row packed_start + 64 b of its head.
 template <class Operand>
 struct PackedBlocks {
@@ -140,19 +127,6 @@ struct PackedBlocks {
     return numbers.data() + (kv_head * rows + segment.packed_start + b * kKeyRows) * width;
   }
 };
-
-/// Calls make() on each thread and the worker that it returns on unit after unit, until none is left. Which
-/// thread does a unit is open: its result must not depend on it.
-template <class Make>
-void for_each_unit(std::int64_t units, const Make& make) {
-  std::atomic<std::int64_t> next{0};
-  const auto threads = std::min<std::int64_t>(units, at::get_num_threads());
-  at::parallel_for(0, threads, 1, [&](std::int64_t, std::int64_t) {
-    auto worker = make();
-    for (auto unit = next.fetch_add(1); unit < units; unit = next.fetch_add(1)) worker(unit);
-    release_multiplier();
-  });
-}
 
 /// Calls f(segment, kv head, key block) for all of them, in parallel.
 template <class F>

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "ops/cross_entropy_fused.h"
 #include "ops/kernel_types.h"
 #include "ops/parallel.h"
 #include "ops/work_scope.h"
@@ -41,19 +42,29 @@ WorkSize size_of(const at::Tensor& hidden, const FrozenWeight& head, bool differ
                                weights * static_cast<double>(hidden.element_size()))};
 }
 
+// Logits exist only a chunk of rows at a time.
+LossAndGradient chunked_cross_entropy(const at::Tensor& hidden, const FrozenWeight& head,
+                                      const at::Tensor& targets, bool differentiate) {
+  const auto rows = hidden.size(0);
+  const auto loss = at::empty({rows}, hidden.options().dtype(sum_type(hidden.scalar_type())));
+  const auto gradient = differentiate ? at::empty_like(hidden) : at::Tensor();
+  for (std::int64_t first = 0; first < rows; first += kChunkRows) {
+    const auto last = std::min(first + kChunkRows, rows);
+    const auto logits = head.times_transposed(hidden.slice(0, first, last)).contiguous();
+    take_losses(logits, targets.slice(0, first, last), loss.slice(0, first, last), differentiate);
+    if (differentiate) gradient.slice(0, first, last).copy_(head.times(logits));
+  }
+  return {loss, gradient};
+}
+
 struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& hidden, const at::Tensor& targets,
                             const FrozenWeightPtr& head, bool differentiate) {
-    const auto rows = hidden.size(0);
     const WorkScope scope(Work::kLoss, size_of(hidden, *head, differentiate));
-    const auto loss = at::empty({rows}, hidden.options().dtype(sum_type(hidden.scalar_type())));
-    const auto gradient = differentiate ? at::empty_like(hidden) : at::Tensor();
-    for (std::int64_t first = 0; first < rows; first += kChunkRows) {
-      const auto last = std::min(first + kChunkRows, rows);
-      const auto logits = head->times_transposed(hidden.slice(0, first, last)).contiguous();
-      take_losses(logits, targets.slice(0, first, last), loss.slice(0, first, last), differentiate);
-      if (differentiate) gradient.slice(0, first, last).copy_(head->times(logits));
-    }
+    const auto way = suits_products(hidden, head->out_features(), head->in_features())
+                         ? fused_cross_entropy
+                         : chunked_cross_entropy;
+    const auto [loss, gradient] = way(hidden, *head, targets, differentiate);
     if (differentiate) ctx->save_for_backward({gradient});
     return loss;
   }

@@ -49,8 +49,7 @@ void run_by_columns(const std::vector<Product>& products) {
 using Stages = std::vector<std::vector<Product>>;
 
 void run_by_rows(const Stages& stages, const std::vector<LeftInInt8>& lefts) {
-  const auto rows = stages.front().front().rows;
-  const auto step = rows_of_tasks(stages, at::get_num_threads());
+  const auto tasks = cut_rows(stages, at::get_num_threads());
   WorkerSpace space;
   for (const auto& stage : stages)
     space.sums = std::max(space.sums, most_parts(stage) * kTileRows * kTileColumns);
@@ -60,14 +59,12 @@ void run_by_rows(const Stages& stages, const std::vector<LeftInInt8>& lefts) {
     const SharedPanels shared(round);
     share_out(shared.pieces().size(), space,
               [&](ProductWorker& worker, std::size_t i) { worker.pack(shared.pieces()[i]); });
-    share_out(static_cast<std::size_t>((rows + step - 1) / step), space,
-              [&](ProductWorker& worker, std::size_t i) {
-                const auto first = static_cast<std::int64_t>(i) * step, count = std::min(step, rows - first);
-                // Here they stay in the cache of the thread that multiplies them.
-                if (&round == &rounds.front())
-                  for (const auto& left : lefts) quantize_rows(left, first, count);
-                worker.run(shared, deep, {first, count});
-              });
+    share_out(tasks.size(), space, [&](ProductWorker& worker, std::size_t i) {
+      // Here they stay in the cache of the thread that multiplies them.
+      if (&round == &rounds.front())
+        for (const auto& left : lefts) quantize_rows(left, tasks[i].first, tasks[i].count);
+      worker.run(shared, deep, tasks[i]);
+    });
   }
 }
 

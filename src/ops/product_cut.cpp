@@ -12,6 +12,7 @@ namespace {
 constexpr std::int64_t kLeastRows = 256;      // fewer are not worth packing the right matrix again
 constexpr std::int64_t kMostDeepRows = 1024;  // their sums, 64 columns wide, are 256 KiB
 constexpr std::int64_t kTasksPerThread = 4;
+constexpr std::int64_t kShare = 2;  // a stretch of rows is a thread's share of those left, divided by this
 constexpr std::int64_t kLeftNumbers = 256 * 1024;  // of a stretch of rows: 512 KiB
 constexpr std::int64_t kRoundDepth = 4096;         // of a deep product
 
@@ -165,12 +166,18 @@ std::vector<Round> cut_rounds(const std::vector<std::vector<Product>>& stages) {
   return rounds;
 }
 
-std::int64_t rows_of_tasks(const std::vector<std::vector<Product>>& stages, std::int64_t threads) {
+std::vector<RowRange> cut_rows(const std::vector<std::vector<Product>>& stages, std::int64_t threads) {
   std::int64_t depth = 1;
   for (const auto& stage : stages)
     for (const auto& product : stage) depth = std::max(depth, std::min(depth_of(product), kRoundDepth));
-  const auto fair = stages.front().front().rows / (kTasksPerThread * threads);
-  return std::max(kTileRows, std::min(kLeftNumbers / depth, fair) / kTileRows * kTileRows);
+  const auto most = kLeftNumbers / depth;
+  const auto rows = stages.front().front().rows;
+  std::vector<RowRange> tasks;
+  for (std::int64_t first = 0; first < rows; first += tasks.back().count) {
+    const auto fair = std::min(most, (rows - first) / (kShare * threads)) / kTileRows * kTileRows;
+    tasks.push_back({first, std::min(std::max(kTileRows, fair), rows - first)});
+  }
+  return tasks;
 }
 
 }  // namespace graft

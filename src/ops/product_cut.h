@@ -65,7 +65,11 @@ struct Round {
 /// rounds.
 inline constexpr std::int64_t kDeep = 16384;
 std::vector<Round> cut_rounds(const std::vector<std::vector<Product>>& stages);
-/// Rows of a task.
-std::int64_t rows_of_tasks(const std::vector<std::vector<Product>>& stages, std::int64_t threads);
+
+struct RowRange {
+  std::int64_t first, count;
+};
+/// Stretches of rows in the order in which threads take them: long ones first, so that threads end together.
+std::vector<RowRange> cut_rows(const std::vector<std::vector<Product>>& stages, std::int64_t threads);
 
 }  // namespace graft

@@ -57,10 +57,6 @@ struct WorkerSpace {
   std::int64_t panels = 0, sums = 0;
 };
 
-struct RowRange {
-  std::int64_t first, count;
-};
-
 class ProductWorker {
  public:
   /// memory: bytes(space) of it.

@@ -1,6 +1,7 @@
 #include "ops/cross_entropy.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
 #include "base/error.h"
@@ -15,7 +16,7 @@ using testing::relative_difference;
 using testing::Tensors;
 
 constexpr double kFp32 = 2e-6;
-constexpr double kBf16Loss = 2e-3;      // inputs are exact, logits are rounded once
+constexpr double kBf16Loss = 2e-3;      // without bf16 products, logits are rounded once
 constexpr double kBf16Gradient = 1e-2;  // probabilities and products rounded to 8 bits
 
 at::Tensor reference(const at::Tensor& hidden, const at::Tensor& w, const at::Tensor& targets) {
@@ -30,26 +31,52 @@ TEST(LinearCrossEntropy, MatchesFiniteDifferences) {
       [&](const Tensors& in) { return linear_cross_entropy(in[0], head, targets); }, {random({4, 6})});
 }
 
-TEST(LinearCrossEntropy, MatchesAtenInEveryTypeAndOverManyChunks) {
+struct Sizes {
+  std::int64_t rows, vocabulary, width;
+};
+constexpr Sizes kSizes[] = {{530, 301, 24},     // many chunks, vocabulary and rows that fill no step
+                            {100, 1500, 2048},  // W is packed in more than one stretch
+                            {33, 256, 70},      // whole blocks, width that fills no step
+                            {5, 3000, 24}};     // few rows
+
+TEST(LinearCrossEntropy, MatchesAtenInEveryTypeAndSize) {
   at::manual_seed(2);
-  const std::int64_t rows = 530, vocabulary = 301, width = 24;
-  const auto targets = at::randint(vocabulary, {rows}, at::kLong);
-  const auto dloss = random({rows});
-  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
-    const bool exact = dtype == at::kFloat;
-    const auto hidden = random({rows, width}, dtype), w = random({vocabulary, width}, dtype);
-    const auto wide = w.to(at::kDouble);
-    const auto op = [&](const Tensors& in) { return linear_cross_entropy(in[0], dense_weight(w), targets); };
-    const auto loss = op({hidden});
-    EXPECT_EQ(loss.scalar_type(), at::kFloat);
-    EXPECT_LT(relative_difference(loss, reference(hidden.to(at::kDouble), wide, targets)),
-              exact ? kFp32 : kBf16Loss);
-    const auto want = gradients([&](const Tensors& in) { return reference(in[0], wide, targets); },
-                                {hidden.to(at::kDouble)}, dloss)[0];
-    const auto got = gradients(op, {hidden}, dloss.to(at::kFloat))[0];
-    EXPECT_EQ(got.scalar_type(), dtype);
-    EXPECT_LT(relative_difference(got, want), exact ? kFp32 : kBf16Gradient);
+  for (const auto& [rows, vocabulary, width] : kSizes) {
+    const auto targets = at::randint(vocabulary, {rows}, at::kLong);
+    const auto dloss = random({rows});
+    for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+      const bool exact = dtype == at::kFloat;
+      const auto hidden = random({rows, width}, dtype), w = (random({vocabulary, width}) * 0.2).to(dtype);
+      const auto wide = w.to(at::kDouble);
+      const auto op = [&](const Tensors& in) {
+        return linear_cross_entropy(in[0], dense_weight(w), targets);
+      };
+      const auto loss = op({hidden});
+      EXPECT_EQ(loss.scalar_type(), at::kFloat);
+      EXPECT_LT(relative_difference(loss, reference(hidden.to(at::kDouble), wide, targets)),
+                exact ? kFp32 : kBf16Loss)
+          << vocabulary;
+      const auto want = gradients([&](const Tensors& in) { return reference(in[0], wide, targets); },
+                                  {hidden.to(at::kDouble)}, dloss)[0];
+      const auto got = gradients(op, {hidden}, dloss.to(at::kFloat))[0];
+      EXPECT_EQ(got.scalar_type(), dtype);
+      EXPECT_LT(relative_difference(got, want), exact ? kFp32 : kBf16Gradient) << vocabulary;
+    }
   }
+}
+
+TEST(LinearCrossEntropy, DependsOnNeitherThreadsNorTheOtherRows) {
+  at::manual_seed(4);
+  const auto head = dense_weight(random({700, 64}, at::kBFloat16));
+  const auto hidden = random({300, 64}, at::kBFloat16);
+  const auto targets = at::randint(700, {300}, at::kLong);
+  const auto whole = linear_cross_entropy(hidden, head, targets);
+  const auto part = linear_cross_entropy(hidden.slice(0, 0, 211), head, targets.slice(0, 0, 211));
+  EXPECT_TRUE(at::equal(whole.slice(0, 0, 211), part));
+  const auto threads = at::get_num_threads();
+  at::set_num_threads(threads == 1 ? 3 : 1);
+  EXPECT_TRUE(at::equal(whole, linear_cross_entropy(hidden, head, targets)));
+  at::set_num_threads(threads);
 }
 
 TEST(LinearCrossEntropy, KeepsNoGraphWhereNothingRequiresGrad) {

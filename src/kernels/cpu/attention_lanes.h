@@ -138,6 +138,23 @@ inline float sum_of(Floats x) {
 #endif
 }
 
+/// Two rows of 2 kLanes halves -> the halves of both in turn.
+[[gnu::always_inline]] inline void interleave_halves(const void* even, const void* odd, void* to) {
+#ifdef __AVX512BW__
+  const auto a = read<__m512i>(even), b = read<__m512i>(odd);
+  const __m512i low = _mm512_unpacklo_epi16(a, b), high = _mm512_unpackhi_epi16(a, b);
+  const __m512i first = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11),
+                second = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
+  write(to, _mm512_permutex2var_epi64(low, first, high));
+  write(static_cast<char*>(to) + sizeof low, _mm512_permutex2var_epi64(low, second, high));
+#else
+  const auto a = read<__m256i>(even), b = read<__m256i>(odd);
+  const __m256i low = _mm256_unpacklo_epi16(a, b), high = _mm256_unpackhi_epi16(a, b);
+  write(to, _mm256_permute2x128_si256(low, high, 0x20));
+  write(static_cast<char*>(to) + sizeof low, _mm256_permute2x128_si256(low, high, 0x31));
+#endif
+}
+
 /// Transposes a square of kLanes rows: each round interleaves row i with row i + kLanes/2.
 [[gnu::always_inline]] inline void transpose_square(Words (&rows)[kLanes]) {
   for (std::int64_t round = 1; round < kLanes; round *= 2) {

@@ -43,10 +43,17 @@ void pack(const RowView<const Storage>& from, BlockShape shape, Operand* to) {
   if constexpr (!kPaired<Operand>) {
     load(from, shape, to);
   } else {
-    for (std::int64_t i = 0; i < shape.rows; i += 2)
-      for (std::int64_t j = 0; j < shape.columns; j += kLanes)
+    for (std::int64_t i = 0; i < shape.rows; i += 2) {
+      std::int64_t j = 0;
+      if constexpr (kPaired<Storage>)
+        for (; i + 1 < from.count && j + 2 * kLanes <= from.width; j += 2 * kLanes) {
+          const Storage* row = from.data + i * from.stride + j;
+          interleave_halves(row, row + from.stride, to + i * shape.columns + 2 * j);
+        }
+      for (; j < shape.columns; j += kLanes)
         write(to + i * shape.columns + 2 * j,
               ((Words)get_padded(from, i, j) >> 16) | (Words)get_padded(from, i + 1, j));
+    }
   }
 }
 
