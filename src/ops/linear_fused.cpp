@@ -236,6 +236,7 @@ class FusedBackward {
                                      rows_to_read(input_.up, *tile), rows_to_write(to.x, *tile),
                                      rows_to_write(to.up, *tile), rows_to_write(h_, *tile));
     };
+    product.touched = {input_.x, input_.up};
     run_with(std::move(product));
   }
 
@@ -290,12 +291,14 @@ LinearGroupValues fused_forward(const LinearGroupWork& group, const at::Tensor& 
                             rows_to_write(values.ys[0], *parts), rows_to_write(values.ys[1], *parts),
                             rows_to_write(values.gated, *parts));
     };
+    products[0].touched = {values.ys[0], values.ys[1], values.gated};
   } else {
     for (std::size_t i = 0; i < terms.size(); ++i)
       products.push_back({.rows = h.size(0),
                           .columns = values.ys[i].size(1),
                           .parts = {std::move(terms[i])},
-                          .finish = round_to(values.ys[i], group.terms[i].bias, residual)});
+                          .finish = round_to(values.ys[i], group.terms[i].bias, residual),
+                          .touched = {values.ys[i]}});
   }
   stages.push_back(std::move(products));
   run_stages(stages);

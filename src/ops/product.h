@@ -74,6 +74,8 @@ struct Product {
   std::int64_t rows = 0, columns = 0;
   std::vector<std::vector<ProductTerm>> parts;
   std::function<void(const Tile* parts)> finish{};
+  /// bf16 [rows,columns] that `finish` reads or writes: fetched into the cache while a place is summed up.
+  std::vector<at::Tensor> touched{};
 };
 
 /// Runs the products on all threads as one pool of work. What a tile sums up depends on neither threads nor

@@ -12,6 +12,7 @@ namespace {
 constexpr std::int64_t kLeastRows = 256;      // fewer are not worth packing the right matrix again
 constexpr std::int64_t kMostDeepRows = 1024;  // their sums, 64 columns wide, are 256 KiB
 constexpr std::int64_t kTasksPerThread = 4;
+constexpr std::int64_t kLastRows = 32;  // of the last stretches: less than a tile
 constexpr std::int64_t kShare = 2;  // a stretch of rows is a thread's share of those left, divided by this
 constexpr std::int64_t kLeftNumbers = 256 * 1024;  // of a stretch of rows: 512 KiB
 constexpr std::int64_t kRoundDepth = 4096;         // of a deep product
@@ -174,8 +175,9 @@ std::vector<RowRange> cut_rows(const std::vector<std::vector<Product>>& stages, 
   const auto rows = stages.front().front().rows;
   std::vector<RowRange> tasks;
   for (std::int64_t first = 0; first < rows; first += tasks.back().count) {
-    const auto fair = std::min(most, (rows - first) / (kShare * threads)) / kTileRows * kTileRows;
-    tasks.push_back({first, std::min(std::max(kTileRows, fair), rows - first)});
+    const auto fair = std::min(most, (rows - first) / (kShare * threads));
+    const auto whole = fair >= kTileRows ? fair / kTileRows * kTileRows : kLastRows;
+    tasks.push_back({first, std::min(whole, rows - first)});
   }
   return tasks;
 }

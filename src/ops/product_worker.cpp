@@ -16,6 +16,17 @@ const AttentionRows<Bf16Bits, Bf16Bits, float>& packing() {
   return attention_rows<Bf16Bits, Bf16Bits, float>().front();
 }
 
+// Memory is slower than a product takes to come to its end: asked for now, the numbers will be there by then.
+void fetch(const Product& product, const RowRange& rows, std::int64_t column, std::int64_t columns) {
+  constexpr std::int64_t kLine = 64 / sizeof(Bf16Bits);
+  for (const auto& t : product.touched) {
+    const auto* first = static_cast<const Bf16Bits*>(t.const_data_ptr()) + column;
+    for (auto row = rows.first; row < rows.first + rows.count; ++row)
+      for (std::int64_t i = 0; i < columns; i += kLine)
+        __builtin_prefetch(first + row * t.stride(0) + i, /*rw=*/1, /*locality=*/2);
+  }
+}
+
 }  // namespace
 
 SharedPanels::SharedPanels(const Round& round)
@@ -157,6 +168,7 @@ void ProductWorker::run(const SharedPanels& shared, const DeepSums& deep, const 
       const RowRange rows{row, std::min(kTileRows, all.first + all.count - row)};
       const TileSums kept = deep.at(panel, row);
       const TileSums tile = kept.data != nullptr ? kept : TileSums{sums_, panel.width};
+      if (panel.closes) fetch(*panel.product, rows, panel.column, panel.columns);
       for (auto each = piece; each != end; ++each) {
         const auto part = static_cast<std::int64_t>(each->piece->part);
         add_product(*each->piece, {panel.column, panel.columns, panel.width}, each->packed, rows,
