@@ -38,9 +38,9 @@ void use_sentencepiece(const SentencepieceProto& proto, PrependScheme prefix, st
   pipeline.sentencepiece = std::make_unique<SentencepieceModel>(proto, where);
   pipeline.prefix = prefix;
   const bool prefixed = prefix != PrependScheme::kNever;
-  pipeline.decoder = Decoder({DecodeSentencepiece{.bytes = proto.byte_fallback,
-                                                  .strip_prefix = prefixed,
-                                                  .strip_leading = proto.remove_extra_whitespaces}});
+  pipeline.decoder = TokenDecoder({DecodeSentencepiece{.bytes = proto.byte_fallback,
+                                                       .strip_prefix = prefixed,
+                                                       .strip_leading = proto.remove_extra_whitespaces}});
 }
 
 void add_control_pieces(const SentencepieceProto& proto, std::string_view where,

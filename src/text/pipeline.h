@@ -5,11 +5,11 @@
 #include <vector>
 
 #include "text/added_tokens.h"
-#include "text/decoder.h"
 #include "text/normalizer.h"
 #include "text/post_processor.h"
 #include "text/pre_tokenizer.h"
 #include "text/sentencepiece_model.h"
+#include "text/token_decoder.h"
 #include "text/tokenizer.h"
 #include "text/vocabulary.h"
 #include "text/word_model.h"
@@ -29,7 +29,7 @@ struct Tokenizer::Pipeline {
   PrependScheme prefix =
       PrependScheme::kNever;  ///< which texts between added tokens `sentencepiece` prefixes
   std::vector<PostProcessorStep> post_processor;
-  Decoder decoder;
+  TokenDecoder decoder;
 
   std::optional<std::int32_t> bos, eos, pad;
   std::optional<std::string> chat_template;

@@ -79,8 +79,8 @@ Encoding Tokenizer::encode(std::string_view text, SpecialTokens special) const {
 }
 
 std::string Tokenizer::decode(const std::vector<std::int32_t>& ids, bool keep_special) const {
-  const Decoder& decoder = pipeline_->decoder;
-  Decoder::Stream stream = decoder.start();
+  const TokenDecoder& decoder = pipeline_->decoder;
+  TokenDecoder::Stream stream = decoder.start();
   std::string text;
   for (const std::int32_t id : ids) {
     const std::string& spelling = token(id);

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "base/file.h"
-#include "text/decoder.h"
+#include "text/token_decoder.h"
 
 namespace graft {
 
@@ -79,7 +79,7 @@ class StreamDecoder {
 
  private:
   Tokenizer tokenizer_;
-  Decoder::Stream stream_;
+  TokenDecoder::Stream stream_;
 };
 
 }  // namespace graft

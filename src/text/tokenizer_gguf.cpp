@@ -153,7 +153,7 @@ bool use_byte_level(const GgufFile& file, Tokenizer::Pipeline& pipeline) {
   read_tokens(file, pipeline);
   pipeline.pre_tokenizer = PreTokenizer(steps_of(kind));
   pipeline.model = read_bpe(file, kind, pipeline.vocabulary);
-  pipeline.decoder = Decoder({DecodeByteLevel{}});
+  pipeline.decoder = TokenDecoder({DecodeByteLevel{}});
   return kind.adds_bos;
 }
 

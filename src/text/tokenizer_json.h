@@ -27,7 +27,7 @@ std::vector<PreTokenizerStep> read_pre_tokenizer(const std::optional<JsonView>& 
 /// Fills `vocabulary` with the model's tokens. `symbols` says what the pre-tokenizer hands over.
 std::unique_ptr<const WordModel> read_model(const JsonView& view, Symbols symbols, Vocabulary& vocabulary);
 std::vector<PostProcessorStep> read_post_processor(const JsonView& view, const Vocabulary& vocabulary);
-Decoder read_decoder(const std::optional<JsonView>& view);
+TokenDecoder read_decoder(const std::optional<JsonView>& view);
 /// An added token as tokenizer.json and tokenizer_config.json write it, with its id.
 AddedToken read_added_token(const JsonView& view, std::int64_t id);
 

@@ -96,13 +96,13 @@ Normalizer read_normalizer(const std::optional<JsonView>& view) {
   return Normalizer(std::move(steps));
 }
 
-Decoder read_decoder(const std::optional<JsonView>& view) {
+TokenDecoder read_decoder(const std::optional<JsonView>& view) {
   std::vector<DecoderStep> steps;
   if (view)
     append_decoder(*view, steps);
   else
     steps.emplace_back(DecodeSpaces{});
-  return Decoder(std::move(steps));
+  return TokenDecoder(std::move(steps));
 }
 
 std::optional<std::string> decode_base64(std::string_view text) {

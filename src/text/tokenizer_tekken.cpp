@@ -88,7 +88,7 @@ void read_tekken_json(const JsonView& file, Tokenizer::Pipeline& pipeline) {
   std::vector<PreTokenizerStep> steps;
   steps.emplace_back(SplitStep{Regex(pattern.as_string(), pattern.where()), SplitBehavior::kIsolated});
   pipeline.pre_tokenizer = PreTokenizer(std::move(steps));
-  pipeline.decoder = Decoder({DecodeByteLevel{}});
+  pipeline.decoder = TokenDecoder({DecodeByteLevel{}});
 }
 
 }  // namespace graft

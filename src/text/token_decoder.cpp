@@ -1,4 +1,4 @@
-#include "text/decoder.h"
+#include "text/token_decoder.h"
 
 #include <algorithm>
 #include <optional>
@@ -56,7 +56,7 @@ std::size_t trailing(std::string_view text, std::string_view content, std::size_
 }  // namespace
 
 // Passes tokens from step to step.
-class Decoder::Runner {
+class TokenDecoder::Runner {
  public:
   Runner(const std::vector<DecoderStep>& steps, Stream& stream) : steps_(steps), stream_(stream) {}
 
@@ -178,19 +178,19 @@ class Decoder::Runner {
   std::string out_;
 };
 
-std::string Decoder::put(Stream& stream, std::string_view token, TokenText kind) const {
+std::string TokenDecoder::put(Stream& stream, std::string_view token, TokenText kind) const {
   Runner runner(steps_, stream);
   runner.pass(0, token, kind);
   return runner.take();
 }
 
-std::string Decoder::finish(Stream& stream) const {
+std::string TokenDecoder::finish(Stream& stream) const {
   Runner runner(steps_, stream);
   runner.end(0);
   return runner.take();
 }
 
-std::string Decoder::bytes(std::string_view token, TokenText kind) const {
+std::string TokenDecoder::bytes(std::string_view token, TokenText kind) const {
   std::string text(token);
   for (const DecoderStep& step : steps_) {
     const auto* sentencepiece = std::get_if<DecodeSentencepiece>(&step);

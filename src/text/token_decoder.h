@@ -50,7 +50,7 @@ using DecoderStep = std::variant<DecodeByteLevel, DecodeSentencepiece, DecodeRep
 /// Turns spellings of tokens into text, one by one: what put() and finish() return, joined, is what
 /// Hugging Face's decoders make of the whole list. Sources: tokenizers, decoders/*.rs; sentencepiece,
 /// sentencepiece_processor.cc, Decode.
-class Decoder {
+class TokenDecoder {
  public:
   /// A text on its way.
   struct Stream {
@@ -62,8 +62,8 @@ class Decoder {
     std::vector<Step> steps;
   };
 
-  Decoder() = default;
-  explicit Decoder(std::vector<DecoderStep> steps) : steps_(std::move(steps)) {}
+  TokenDecoder() = default;
+  explicit TokenDecoder(std::vector<DecoderStep> steps) : steps_(std::move(steps)) {}
 
   Stream start() const { return {std::vector<Stream::Step>(steps_.size())}; }
   /// What became text by this token.
