@@ -15,7 +15,7 @@ std::vector<const AttentionTables*> tables() {
 #ifdef __x86_64__
   const std::vector<CpuPath> paths = cpu_paths();
   for (auto path = paths.rbegin(); path != paths.rend(); ++path) {
-    if (*path == CpuPath::kAvx512 && has_bf16_dots()) found.push_back(&kAttentionAvx512Bf16);
+    if (*path == CpuPath::kAvx512Bf16) found.push_back(&kAttentionAvx512Bf16);
     if (*path == CpuPath::kAvx512) found.push_back(&kAttentionAvx512);
     if (*path == CpuPath::kAvx2) found.push_back(&kAttentionAvx2);
   }

@@ -62,7 +62,7 @@ DecodeRun BlockDecode::run(DType dtype) const {
 
 const BlockDecode& block_decode(CpuPath path) {
 #ifdef __x86_64__
-  if (path == CpuPath::kAvx512) return block_tables::kAvx512;
+  if (path >= CpuPath::kAvx512) return block_tables::kAvx512;
   if (path == CpuPath::kAvx2) return block_tables::kAvx2;
 #endif
   assert(path == CpuPath::kScalar);

@@ -10,7 +10,7 @@ const BlockEncode encode_tables::kScalar = kTable;
 
 const BlockEncode& block_encode(CpuPath path) {
 #ifdef __x86_64__
-  if (path == CpuPath::kAvx512) return encode_tables::kAvx512;
+  if (path >= CpuPath::kAvx512) return encode_tables::kAvx512;
   if (path == CpuPath::kAvx2) return encode_tables::kAvx2;
 #endif
   assert(path == CpuPath::kScalar);

@@ -24,6 +24,8 @@ std::string_view name(CpuPath path) {
       return "avx2";
     case CpuPath::kAvx512:
       return "avx512";
+    case CpuPath::kAvx512Bf16:
+      return "avx512_bf16";
     default:
       return "scalar";
   }
@@ -37,16 +39,9 @@ std::vector<CpuPath> cpu_paths() {
   if (paths.size() == 2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
     paths.push_back(CpuPath::kAvx512);
+  if (paths.size() == 3 && __builtin_cpu_supports("avx512bf16")) paths.push_back(CpuPath::kAvx512Bf16);
 #endif
   return paths;
-}
-
-bool has_bf16_dots() {
-#ifdef __x86_64__
-  return __builtin_cpu_supports("avx512bf16");
-#else
-  return false;
-#endif
 }
 
 }  // namespace graft

@@ -8,7 +8,7 @@ const Int8Rows int8_tables::kScalar = kTable;
 
 const Int8Rows& int8_rows(CpuPath path) {
 #ifdef __x86_64__
-  if (path == CpuPath::kAvx512) return int8_tables::kAvx512;
+  if (path >= CpuPath::kAvx512) return int8_tables::kAvx512;
   if (path == CpuPath::kAvx2) return int8_tables::kAvx2;
 #endif
   assert(path == CpuPath::kScalar);

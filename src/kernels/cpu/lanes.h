@@ -1,5 +1,9 @@
 #pragma once
 
+#ifdef __AVX512BF16__
+#include <immintrin.h>
+#endif
+
 #include <cstdint>
 
 #include "kernels/cpu/row_kernels.h"
@@ -60,10 +64,15 @@ template <class Lanes>
 }
 
 /// The bits of x rounded to bf16 (to nearest even, NaN kept), in the upper halves of the lanes.
+/// The instruction takes denormals for 0.
 [[gnu::always_inline]] inline Words bf16_bits(Floats x) {
+#ifdef __AVX512BF16__
+  return __builtin_convertvector((Halves)_mm512_cvtneps_pbh((__m512)x), Words) << 16;
+#else
   const Words bits = (Words)x;
   const Words rounded = (bits + 0x7fffU + ((bits >> 16) & 1U)) & 0xffff0000U;
   return x == x ? rounded : Words{} + 0x7fc00000U;
+#endif
 }
 template <class Lanes>
 [[gnu::always_inline]] inline void put(float* to, Floats x, Lanes lanes) {
@@ -71,7 +80,11 @@ template <class Lanes>
 }
 template <class Lanes>
 [[gnu::always_inline]] inline void put(Bf16* to, Floats x, Lanes lanes) {
+#ifdef __AVX512BF16__
+  write(to, (Halves)_mm512_cvtneps_pbh((__m512)x), lanes);
+#else
   write(to, __builtin_convertvector(bf16_bits(x) >> 16, Halves), lanes);
+#endif
 }
 
 /// x rounded to T.

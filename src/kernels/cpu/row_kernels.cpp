@@ -5,15 +5,16 @@ namespace graft {
 #ifdef __x86_64__
 template <>
 const RowKernels<float>& row_kernels(CpuPath path) {
-  return path == CpuPath::kAvx512 ? row_tables::kAvx512Float
+  return path >= CpuPath::kAvx512 ? row_tables::kAvx512Float
          : path == CpuPath::kAvx2 ? row_tables::kAvx2Float
                                   : row_tables::kScalarFloat;
 }
 template <>
 const RowKernels<Bf16>& row_kernels(CpuPath path) {
-  return path == CpuPath::kAvx512 ? row_tables::kAvx512Bf16
-         : path == CpuPath::kAvx2 ? row_tables::kAvx2Bf16
-                                  : row_tables::kScalarBf16;
+  return path == CpuPath::kAvx512Bf16 ? row_tables::kAvx512Bf16Bf16
+         : path == CpuPath::kAvx512   ? row_tables::kAvx512Bf16
+         : path == CpuPath::kAvx2     ? row_tables::kAvx2Bf16
+                                      : row_tables::kScalarBf16;
 }
 #else
 template <>

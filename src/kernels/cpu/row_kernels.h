@@ -64,7 +64,7 @@ const RowKernels<T>& row_kernels();
 /// The tables, one file each. double has the scalar one only: it serves finite differences.
 namespace row_tables {
 extern const RowKernels<float> kScalarFloat, kAvx2Float, kAvx512Float;
-extern const RowKernels<Bf16> kScalarBf16, kAvx2Bf16, kAvx512Bf16;
+extern const RowKernels<Bf16> kScalarBf16, kAvx2Bf16, kAvx512Bf16, kAvx512Bf16Bf16;
 extern const RowKernels<double> kScalarDouble;
 }  // namespace row_tables
 

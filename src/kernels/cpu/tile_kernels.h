@@ -32,7 +32,7 @@ const TileKernels& tile_kernels();
 
 /// The tables, one file each.
 namespace tile_tables {
-extern const TileKernels kScalar, kAvx2, kAvx512;
+extern const TileKernels kScalar, kAvx2, kAvx512, kAvx512Bf16;
 }
 
 }  // namespace graft

@@ -56,9 +56,10 @@ const TileKernels kScalar{round_tile, swiglu_tile, swiglu_backward_tile};
 
 #ifdef __x86_64__
 const TileKernels& tile_kernels(CpuPath path) {
-  return path == CpuPath::kAvx512 ? tile_tables::kAvx512
-         : path == CpuPath::kAvx2 ? tile_tables::kAvx2
-                                  : tile_tables::kScalar;
+  return path == CpuPath::kAvx512Bf16 ? tile_tables::kAvx512Bf16
+         : path == CpuPath::kAvx512   ? tile_tables::kAvx512
+         : path == CpuPath::kAvx2     ? tile_tables::kAvx2
+                                      : tile_tables::kScalar;
 }
 #else
 const TileKernels& tile_kernels(CpuPath) { return tile_tables::kScalar; }
