@@ -5,56 +5,31 @@
 #include <cstdint>
 
 #include "kernels/cpu/attention_rows.h"
+#include "kernels/cpu/lanes.h"
 
-/// Vectors of the widest kind that the including file is compiled for, with GCC's vector types. Everything
-/// here has internal linkage: files compiled for different instruction sets must not share functions.
+/// What attention needs of vectors beyond lanes.h: numbers as bare bits, reductions, exponentials,
+/// transposes.
 namespace graft {
 namespace {
 
-#ifdef __AVX512F__
-constexpr std::int64_t kLanes = 16;
-#else
-constexpr std::int64_t kLanes = 8;
-#endif
-
-using Floats [[gnu::vector_size(4 * kLanes)]] = float;
-using Ints [[gnu::vector_size(4 * kLanes)]] = std::int32_t;
-using Words [[gnu::vector_size(4 * kLanes)]] = std::uint32_t;
-using Halves [[gnu::vector_size(2 * kLanes)]] = std::uint16_t;
-
 template <class Vector>
 [[gnu::always_inline]] inline Vector read(const void* from) {
-  Vector value;
-  __builtin_memcpy(&value, from, sizeof value);
-  return value;
+  return read<Vector>(from, AllLanes{});
 }
 template <class Vector>
 [[gnu::always_inline]] inline void write(void* to, const Vector& value) {
-  __builtin_memcpy(to, &value, sizeof value);
+  write(to, value, AllLanes{});
 }
 
-[[gnu::always_inline]] inline Floats splat(float x) { return Floats{} + x; }
+[[gnu::always_inline]] inline Words bf16_words(Floats x) { return bf16_bits(x) >> 16; }
 
-[[gnu::always_inline]] inline Words bf16_words(Floats x) {
-#ifdef __AVX512BF16__
-  return __builtin_convertvector((Halves)_mm512_cvtneps_pbh((__m512)x), Words);
-#else
-  const auto bits = (Words)x;
-  return (bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16;  // to nearest even; a NaN of arithmetic stays one
-#endif
-}
-
-[[gnu::always_inline]] inline Floats get(const float* from) { return read<Floats>(from); }
+[[gnu::always_inline]] inline Floats get(const float* from) { return get(from, AllLanes{}); }
 [[gnu::always_inline]] inline Floats get(const Bf16Bits* from) {
-  return (Floats)(__builtin_convertvector(read<Halves>(from), Words) << 16);
+  return get(reinterpret_cast<const Bf16*>(from), AllLanes{});
 }
-[[gnu::always_inline]] inline void put(float* to, Floats x) { write(to, x); }
+[[gnu::always_inline]] inline void put(float* to, Floats x) { put(to, x, AllLanes{}); }
 [[gnu::always_inline]] inline void put(Bf16Bits* to, Floats x) {
-#ifdef __AVX512BF16__
-  write(to, (Halves)_mm512_cvtneps_pbh((__m512)x));
-#else
-  write(to, __builtin_convertvector(bf16_words(x), Halves));
-#endif
+  put(reinterpret_cast<Bf16*>(to), x, AllLanes{});
 }
 
 /// The first `count` of the lanes; the others are 0 (get) or left alone (put).
@@ -79,22 +54,6 @@ inline bool any_above(Floats x, float bound) {
 #endif
 }
 
-/// 0, 1, 2, …
-[[gnu::always_inline]] inline Ints lane_numbers() {
-  Ints lane;
-  for (int i = 0; i < kLanes; ++i) lane[i] = i;
-  return lane;
-}
-/// Lane i is lane i ^ step of x.
-[[gnu::always_inline]] inline Floats exchanged(Floats x, int step) {
-#ifdef __clang__  // shuffles by constants only
-  Floats other;
-  for (int i = 0; i < kLanes; ++i) other[i] = x[i ^ step];
-  return other;
-#else
-  return __builtin_shuffle(x, lane_numbers() ^ step);
-#endif
-}
 inline float largest_of(Floats x) {
   for (int step = kLanes / 2; step > 0; step /= 2) {
     const Floats other = exchanged(x, step);
@@ -102,11 +61,6 @@ inline float largest_of(Floats x) {
   }
   return x[0];
 }
-inline float sum_of(Floats x) {
-  for (int step = kLanes / 2; step > 0; step /= 2) x += exchanged(x, step);
-  return x[0];
-}
-
 /// 2^x, relative error about 1e-7; 0 below -127. x at most 127; a NaN stays one. The polynomial is the
 /// minimax fit of 2^f on [-1/2, 1/2] with value 1 at 0.
 [[gnu::always_inline]] inline Floats exp2(Floats x) {

@@ -14,9 +14,9 @@ namespace graft {
 namespace {
 
 #ifdef __AVX512F__
-constexpr int kLanes = 16;
+constexpr std::int64_t kLanes = 16;
 #else
-constexpr int kLanes = 8;
+constexpr std::int64_t kLanes = 8;
 #endif
 
 using Floats [[gnu::vector_size(4 * kLanes)]] = float;
@@ -102,10 +102,25 @@ template <class Step>
   if (i < count) step(i, SomeLanes{static_cast<std::size_t>(count - i)});
 }
 
-[[gnu::always_inline]] inline float sum_of(Floats x) {
-  float sum = 0;
-  for (int i = 0; i < kLanes; ++i) sum += x[i];
-  return sum;
+/// 0, 1, 2, …
+[[gnu::always_inline]] inline Ints lane_numbers() {
+  Ints lane;
+  for (int i = 0; i < kLanes; ++i) lane[i] = i;
+  return lane;
+}
+/// Lane i is lane i ^ step of x.
+[[gnu::always_inline]] inline Floats exchanged(Floats x, int step) {
+#ifdef __clang__  // shuffles by constants only
+  Floats other;
+  for (int i = 0; i < kLanes; ++i) other[i] = x[i ^ step];
+  return other;
+#else
+  return __builtin_shuffle(x, lane_numbers() ^ step);
+#endif
+}
+inline float sum_of(Floats x) {
+  for (int step = kLanes / 2; step > 0; step /= 2) x += exchanged(x, step);
+  return x[0];
 }
 
 /// Four partial sums in turn, so that an addition need not wait for the one before.
