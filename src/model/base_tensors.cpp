@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "model/decode.h"
+#include "ops/int8_weight.h"
 #include "ops/quantized_weight.h"
 #include "store/safetensors.h"
 
@@ -140,6 +141,13 @@ FrozenWeightPtr BaseTensors::take_matrix(const std::string& name, std::int64_t o
   check(in % block == 0, entry.file.string(), ": tensor ", entry.view.name, ": rows of ", in,
         " weights do not divide into blocks of ", block, Hint{"set model.quantization to none"});
   return quantize(stored(entry), format, dtype);
+}
+
+FrozenWeightPtr BaseTensors::take_int8(const std::string& name, std::int64_t out, std::int64_t in) {
+  if (read_ == BaseRead::kHeaders) return take_matrix(name, out, in, at::kBFloat16, Quantization::kNone);
+  const Entry& entry = find(name, {out, in});
+  if (entry.nf4 != nullptr) return int8_weight(dense_weight(take(name, {out, in}, at::kBFloat16)));
+  return compute_int8(stored(entry), files_);
 }
 
 bool BaseTensors::any_quantized() const {

@@ -42,6 +42,8 @@ class BaseTensors {
   /// Errors: as take(); a width that the format's blocks do not divide.
   FrozenWeightPtr take_matrix(const std::string& name, std::int64_t out, std::int64_t in,
                               at::ScalarType dtype, Quantization kind);
+  /// The matrix [out,in] rounded to bf16, for products in int8; what take() would give stays in the file.
+  FrozenWeightPtr take_int8(const std::string& name, std::int64_t out, std::int64_t in);
   /// Whether any weight is stored in blocks or NF4: what kKeep keeps.
   bool any_quantized() const;
   /// Reads the tensor as taken and leaves it out of memory.

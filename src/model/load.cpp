@@ -15,8 +15,12 @@ namespace {
 /// Builds the parts of a decoder out of a base's tensors, by Hugging Face's module names.
 class Builder {
  public:
-  Builder(BaseTensors& tensors, const ModelConfig& config, at::ScalarType dtype, Quantization quantization)
-      : tensors_(tensors), config_(config), dtype_(dtype), quantization_(quantization) {}
+  Builder(BaseTensors& tensors, const ModelConfig& config, at::ScalarType dtype, const ModelOptions& options)
+      : tensors_(tensors),
+        config_(config),
+        dtype_(dtype),
+        quantization_(options.quantization),
+        codes_alone_(options.compute == Compute::kInt8 && quantization_ == Quantization::kNone) {}
 
   /// Embedding and head: quantised only where the file has them so and all is kept as it is.
   FrozenWeightPtr vocabulary(const std::string& module) {
@@ -25,8 +29,10 @@ class Builder {
   }
 
   Linear linear(const std::string& module, std::int64_t out, std::int64_t in, bool bias) {
+    const std::string weight = module + ".weight";
     Linear made{.name = module,
-                .weight = tensors_.take_matrix(module + ".weight", out, in, dtype_, quantization_),
+                .weight = codes_alone_ ? tensors_.take_int8(weight, out, in)
+                                       : tensors_.take_matrix(weight, out, in, dtype_, quantization_),
                 .bias = {}};
     if (bias) made.bias = tensors_.take(module + ".bias", {out}, dtype_);
     return made;
@@ -75,6 +81,7 @@ class Builder {
   const ModelConfig& config_;
   at::ScalarType dtype_;
   Quantization quantization_;
+  bool codes_alone_;  // int8 of what is not quantised otherwise
 };
 
 constexpr const char* kWeight = ".weight";
@@ -111,7 +118,7 @@ Decoder build(BaseTensors& tensors, ModelConfig& base_config, const ModelOptions
         ": nothing to keep: its weights are not quantised",
         Hint{"model.quantization: keep is for a GGUF in blocks; nf4 or q8_0 quantise this base, none takes "
              "it as it is"});
-  Builder builder(tensors, config, model.dtype, options.quantization);
+  Builder builder(tensors, config, model.dtype, options);
   // A tied model may have been saved under the head's name alone.
   const bool under_head =
       config.tie_word_embeddings && !tensors.has(kEmbeddingWeight) && tensors.has(kHeadWeight);
@@ -125,7 +132,8 @@ Decoder build(BaseTensors& tensors, ModelConfig& base_config, const ModelOptions
   return model;
 }
 
-void compute_in_int8(Decoder& model) {
+// Beside weights that are held otherwise.
+void add_int8_codes(Decoder& model) {
   model.each_group([](LinearGroup& group) {
     for (Linear& linear : group.linears) linear.weight = int8_weight(linear.weight);
   });
@@ -137,7 +145,7 @@ Decoder load_model(const ModelOptions& options) {
   ModelConfig config = load_config(options.path);
   BaseTensors tensors(options.path, config);
   Decoder model = build(tensors, config, options);
-  if (options.compute == Compute::kInt8) compute_in_int8(model);
+  if (options.compute == Compute::kInt8 && options.quantization != Quantization::kNone) add_int8_codes(model);
   return model;
 }
 

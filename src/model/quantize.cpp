@@ -1,10 +1,13 @@
 #include "model/quantize.h"
 
+#include <ATen/Functions.h>
+
 #include <utility>
 #include <vector>
 
 #include "base/file.h"
 #include "model/families.h"
+#include "ops/int8_weight.h"
 
 namespace graft {
 namespace {
@@ -41,6 +44,20 @@ FrozenWeightPtr quantize(const StoredMatrix& matrix, WeightFormat format, at::Sc
       dtype);
   release_mapped(matrix.view->bytes);
   return weight;
+}
+
+FrozenWeightPtr compute_int8(const StoredMatrix& matrix, std::shared_ptr<const void> owner) {
+  const auto in = matrix.view->shape[1];
+  const auto read = [view = *matrix.view, head_dim = matrix.head_dim, owner = std::move(owner), in](
+                        std::int64_t first, std::int64_t last) {
+    auto values = at::empty({last - first, in}, at::kFloat);
+    read_rows({&view, head_dim}, first, last, values.mutable_data_ptr<float>());
+    return values;
+  };
+  return int8_weight(
+      {.out = matrix.view->shape[0], .in = in, .read_rows = read, .release = [bytes = matrix.view->bytes] {
+         release_mapped(bytes);
+       }});
 }
 
 FrozenWeightPtr keep_blocks(const StoredMatrix& matrix, std::shared_ptr<const void> owner,

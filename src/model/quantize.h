@@ -16,6 +16,10 @@ struct StoredMatrix {
 /// so that memory holds the result and a few rows. in: a multiple of block_of(format).
 FrozenWeightPtr quantize(const StoredMatrix& matrix, WeightFormat format, at::ScalarType dtype);
 
+/// The matrix, its values rounded to bf16, for products in int8: nothing but the codes stays in memory,
+/// rows() reads the file. `owner` keeps it mapped.
+FrozenWeightPtr compute_int8(const StoredMatrix& matrix, std::shared_ptr<const void> owner);
+
 /// The blocks of the file itself. `owner` keeps them mapped.
 FrozenWeightPtr keep_blocks(const StoredMatrix& matrix, std::shared_ptr<const void> owner,
                             at::ScalarType dtype);

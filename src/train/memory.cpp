@@ -58,11 +58,14 @@ std::uint64_t kept_of_block(const TrainingShape& shape, Recompute policy) {
 }
 
 std::uint64_t weight_bytes(const TrainingShape& shape) {
-  // int8: a code beside every weight of the linears; their scales are a thousandth.
-  const std::uint64_t codes = shape.compute == Compute::kInt8 ? unsigned_of(shape.base.linears.values) : 0;
+  // int8: a code for every weight of the linears, in its place or beside what is quantised otherwise; scales
+  // and offsets are a hundredth.
+  const bool int8 = shape.compute == Compute::kInt8,
+             alone = int8 && shape.quantization == Quantization::kNone;
+  const std::uint64_t codes = int8 ? unsigned_of(shape.base.linears.values) : 0;
   // Embedding and head stay in the compute type, but for what stays as the file has it.
   const bool keep = shape.quantization == Quantization::kKeep;
-  return codes + quantized_bytes(shape.quantization, shape.dtype, shape.base.linears) +
+  return codes + (alone ? 0 : quantized_bytes(shape.quantization, shape.dtype, shape.base.linears)) +
          quantized_bytes(keep ? Quantization::kKeep : Quantization::kNone, shape.dtype,
                          shape.base.embeddings);
 }

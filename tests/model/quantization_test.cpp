@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/sha256.h"
 #include "model/golden.h"
+#include "ops/block_gemm.h"
 
 namespace graft {
 namespace {
@@ -90,6 +91,32 @@ TEST(Quantization, KeepHasTheGgufsOwnWeights) {
   EXPECT_TRUE(at::equal(decoded(*kept.embedding), decoded(*dense.embedding)));
   const auto ids = at::tensor({5, 900, 5}, at::kLong);
   EXPECT_TRUE(at::equal(kept.embedding->look_up(ids), dense.embedding->look_up(ids).to(at::kBFloat16)));
+}
+
+TEST(Quantization, Int8KeepsTheBasesNumbersAndComesNearItsLogits) {
+  if (!multiplies_bf16() || !multiplies_int8()) GTEST_SKIP() << "no int8 products on this machine";
+  // Random weights with a few percent of rounding in each product.
+  constexpr double kNear = 0.05;
+  std::vector<std::pair<Path, Quantization>> bases{{golden("tiny_llama"), Quantization::kNone},
+                                                   {golden("tiny_llama_nf4"), Quantization::kNone},
+                                                   {golden("tiny_llama_nf4"), Quantization::kNf4}};
+  // Rows of q and k lie in pairs there, and the numbers in blocks.
+  if (std::filesystem::exists(smollm2_gguf())) bases.emplace_back(smollm2_gguf(), Quantization::kNone);
+  for (const auto& [base, kind] : bases) {
+    const Decoder plain = load(base, kind);
+    const Decoder coded =
+        load_model({.path = base.string(), .quantization = kind, .compute = Compute::kInt8});
+    const auto weights = linears_of(coded);
+    for (const auto& [name, weight] : linears_of(plain)) {
+      EXPECT_TRUE(weights.at(name)->matrix().int8.codes.defined()) << name;
+      EXPECT_TRUE(at::equal(decoded(*weights.at(name)).to(at::kBFloat16), decoded(*weight).to(at::kBFloat16)))
+          << base << " " << name;
+    }
+    const auto got = sequence_logits(coded, some_ids(40)), want = sequence_logits(plain, some_ids(40));
+    const auto difference = ((got - want).norm() / want.norm()).item<double>();
+    EXPECT_LT(difference, kNear) << base;
+    EXPECT_GT(difference, 0) << base;
+  }
 }
 
 TEST(Quantization, KeepRefusesABaseThatIsNotQuantised) {

@@ -42,7 +42,7 @@ TEST_F(Int8Weight, ProductsAreThoseOfTheCodesAtEveryShape) {
   };
   for (const auto& [tokens, in, out] :
        {Shape{1, 64, 32}, Shape{40, 2, 2}, Shape{77, 30, 50}, Shape{300, 576, 192}, Shape{600, 4002, 130},
-        Shape{513, 130, 17'000}}) {
+        Shape{513, 130, 17'000}, Shape{70, 6146, 6150}}) {
     const auto w = random({out, in}, at::kBFloat16), x = random({tokens, in}, at::kBFloat16),
                dy = random({tokens, out}, at::kBFloat16);
     const auto weight = int8_weight(dense_weight(w));
@@ -77,6 +77,23 @@ TEST_F(Int8Weight, RowsAndLookUpAreTheOriginals) {
   EXPECT_TRUE(at::equal(weight->rows(3, 130), w.slice(0, 3).to(at::kFloat)));
   const auto ids = at::tensor({5, 129, 5}, at::kLong);
   EXPECT_TRUE(at::equal(weight->look_up(ids), w.index_select(0, ids)));
+}
+
+TEST_F(Int8Weight, OfASourceReleasesItWheneverItWasRead) {
+  const auto w = random({130, 66}, at::kBFloat16);
+  int released = 0;
+  const auto weight =
+      int8_weight({.out = 130,
+                   .in = 66,
+                   .read_rows = [&](std::int64_t first,
+                                    std::int64_t last) { return w.slice(0, first, last).to(at::kFloat); },
+                   .release = [&] { ++released; }});
+  EXPECT_EQ(released, 1);
+  EXPECT_TRUE(at::equal(weight->rows(3, 130), w.slice(0, 3).to(at::kFloat)));
+  EXPECT_EQ(released, 2);
+  const auto x = random({40, 66}, at::kBFloat16);
+  EXPECT_TRUE(at::equal(weight->times_transposed(x), int8_weight(dense_weight(w))->times_transposed(x)));
+  EXPECT_EQ(released, 2);
 }
 
 TEST_F(Int8Weight, OperandsThatAreNotFiniteGiveNan) {

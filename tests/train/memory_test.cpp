@@ -46,14 +46,18 @@ TEST(Memory, AQuantizedBaseKeepsItsEmbeddingInTheComputeType) {
   EXPECT_NEAR(8.0 * static_cast<double>(linears) / 106'168'320, 4.127, 0.001);
 }
 
-TEST(Memory, ComputingInInt8TakesACodeForEveryWeightOfTheLinears) {
+TEST(Memory, ComputingInInt8TakesACodeForEveryWeightOfTheLinearsInPlaceOfBf16) {
   TrainingShape shape = smollm2_shape();
   const PackSize pack{.tokens = 2048, .targets = 2048};
   const MemoryBytes before = peak_memory(shape, Recompute::kNothing, pack, 0);
   shape.compute = Compute::kInt8;
   const MemoryBytes after = peak_memory(shape, Recompute::kNothing, pack, 0);
-  EXPECT_EQ(after.weights - before.weights, 106'168'320U);
+  EXPECT_EQ(before.weights - after.weights, 106'168'320U);
   EXPECT_EQ(after.scratch - before.scratch, 2U * 2048 * 1536);
+  shape.quantization = Quantization::kNf4;
+  const MemoryBytes beside = peak_memory(shape, Recompute::kNothing, pack, 0);
+  shape.compute = Compute::kAuto;
+  EXPECT_EQ(beside.weights - peak_memory(shape, Recompute::kNothing, pack, 0).weights, 106'168'320U);
 }
 
 TEST(Memory, PartsOfSmolLM2AreThoseCountedByHand) {
