@@ -28,13 +28,15 @@ std::optional<TokenizeArguments> parse(const std::vector<std::string>& words) {
        .about =
            "Prints the ids, tokens and byte offsets of a text as one JSON document. A file is one text, its "
            "final line break included; BOS is added as the tokenizer itself adds it. With --chat the file is "
-           "{\"messages\": […]} (also tools, add_generation_prompt), and only the template adds BOS; the "
-           "rendered text that the offsets refer to is printed too.",
+           "{\"messages\": […]} (also tools, documents, add_generation_prompt, chat_template_kwargs), and "
+           "only "
+           "the template adds BOS; the rendered text that the offsets refer to is printed too.",
        .example = "graft tokenize --model models/SmolLM2-135M-Instruct --text 'Hello, world'"});
   parser.option("model", "M", arguments.model, "Hugging Face folder or .gguf file", Need::kRequired);
   parser.option("text", "S", arguments.text, "the text itself");
   parser.flag("chat", arguments.chat, "FILE is a conversation");
-  parser.option("chat-template", "NAME", arguments.chat_template, "auto (the model's own) or chatml");
+  parser.option("chat-template", "NAME", arguments.chat_template,
+                "auto (the model's own), one of the model's by name, chatml, or a .jinja file");
   parser.flag("json", arguments.json, "accepted for symmetry: the result is JSON anyway");
   parser.operand("FILE", arguments.file, Need::kOptional);
   if (!parser.parse(words)) return std::nullopt;
@@ -59,7 +61,10 @@ std::string render(const TokenizeArguments& arguments, const Tokenizer& tokenize
   std::vector<Message> messages;
   chat.at("messages").each_element([&](const JsonView& turn) { messages.push_back(read_message(turn)); });
   RenderOptions options;
+  options.spans = AssistantSpans::kNone;
   if (const auto tools = chat.find("tools")) options.tools = tools->json();
+  if (const auto documents = chat.find("documents")) options.documents = documents->json();
+  if (const auto variables = chat.find("chat_template_kwargs")) options.variables = variables->json();
   if (const auto prompt = chat.find("add_generation_prompt"))
     options.add_generation_prompt = prompt->as_bool();
   const auto chat_template = choose_chat_template(arguments.chat_template, tokenizer);

@@ -61,7 +61,7 @@ std::vector<ByteSpan> learned_spans(const RenderedChat& chat, const std::vector<
     return spans;
   }
   for (const RenderedChat::Span& span : chat.assistant) {
-    const bool last = &span == &chat.assistant.back();
+    const bool last = span.message == chat.assistant.back().message;
     if (messages[span.message].train && (last || train_on == TrainOn::kAssistant))
       spans.push_back(span.bytes);
   }
@@ -74,9 +74,13 @@ const ChatTemplate& template_for(const Row& row, const std::optional<ChatTemplat
   return *chat;
 }
 
-RenderedChat render(const Row& row, const ChatTemplate& chat, const Conversation& conversation) {
+RenderedChat render(const Row& row, const ChatTemplate& chat, const Conversation& conversation,
+                    AssistantSpans spans) {
   try {
-    return chat.render(conversation.messages, {.add_generation_prompt = false, .tools = conversation.tools});
+    return chat.render(conversation.messages, {.tools = conversation.tools,
+                                               .documents = conversation.documents,
+                                               .variables = conversation.variables,
+                                               .spans = spans});
   } catch (const Error& error) {
     throw Error(error.code(), row.source.text() + ": " + error.what(), error.hint());
   }
@@ -134,7 +138,7 @@ std::size_t system_bytes(const Row& row, const ChatTemplate& chat, Conversation 
   if (turn == conversation.messages.end()) return 0;
   turn->content = turn->content.starts_with('a') ? "b" : "a";
   if (turn->fields.is_object()) turn->fields["content"] = turn->content;
-  const std::string other = render(row, chat, conversation).text;
+  const std::string other = render(row, chat, conversation, AssistantSpans::kNone).text;
   const auto common = std::ranges::mismatch(full.text, other).in1 - full.text.begin();
   return after_last_turn(full.text, static_cast<std::size_t>(common), chat.end_of_turn());
 }
@@ -151,7 +155,7 @@ Cut cut_right(std::size_t size) {
 
 Cut cut_chat(const Row& row, const Labeller& labeller, const Conversation& conversation) {
   const ChatTemplate& chat = template_for(row, labeller.chat);
-  const RenderedChat rendered = render(row, chat, conversation);
+  const RenderedChat rendered = render(row, chat, conversation, AssistantSpans::kFind);
   const Encoding encoding = labeller.tokenizer.encode(rendered.text, SpecialTokens::kNone);
   auto answer = rendered.assistant.rbegin();
   while (answer != rendered.assistant.rend() && !conversation.messages[answer->message].train) ++answer;
@@ -159,7 +163,9 @@ Cut cut_chat(const Row& row, const Labeller& labeller, const Conversation& conve
 
   const std::string& text = rendered.text;
   const std::string ending = chat.end_of_turn().value_or("");
-  const ByteSpan span = answer->bytes;
+  ByteSpan span = answer->bytes;
+  // Templates that mark what they write may count the line break after the end of turn in.
+  while (span.end > span.begin && text[span.end - 1] == '\n' && !ending.ends_with('\n')) --span.end;
   const bool ended = std::string_view(text).substr(span.begin, span.end - span.begin).ends_with(ending);
   std::size_t after = span.end;
   while (after < text.size() && text[after] == '\n') ++after;
@@ -203,7 +209,11 @@ LabelledTokens Labeller::label(const Row& row) const {
 
   const auto& conversation = std::get<Conversation>(row.value);
   check_flags(row, conversation, train_on);
-  const RenderedChat rendered = render(row, template_for(row, chat), conversation);
+  // Where every token is learned it does not matter who wrote it.
+  const bool all = train_on == TrainOn::kAll &&
+                   std::ranges::all_of(conversation.messages, [](const Message& m) { return m.train; });
+  const RenderedChat rendered =
+      render(row, template_for(row, chat), conversation, all ? AssistantSpans::kNone : AssistantSpans::kFind);
   Encoding encoding = tokenizer.encode(rendered.text, SpecialTokens::kNone);
   std::vector<std::int32_t> labels =
       labels_inside(encoding, learned_spans(rendered, conversation.messages, train_on));

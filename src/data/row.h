@@ -19,7 +19,9 @@ struct RowSource {
 /// Turns between roles; alpaca and prompt/completion rows become a user and an assistant turn.
 struct Conversation {
   std::vector<Message> messages;
-  Json tools = nullptr;
+  Json tools = nullptr;      ///< a list of JSON functions, or null
+  Json documents = nullptr;  ///< a list of objects, or null
+  Json variables = nullptr;  ///< more variables of the chat template (chat_template_kwargs), or null
 };
 /// A prompt and its completion where the base has no chat template: joined as they are.
 struct PromptCompletion {

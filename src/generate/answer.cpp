@@ -17,7 +17,8 @@ std::vector<std::int32_t> stop_tokens(const ModelConfig& config, const Tokenizer
 
 std::vector<std::int32_t> chat_prompt(const Tokenizer& tokenizer, const ChatTemplate& chat,
                                       std::span<const Message> messages) {
-  const RenderedChat rendered = chat.render(messages, {.add_generation_prompt = true, .tools = nullptr});
+  const RenderedChat rendered =
+      chat.render(messages, {.add_generation_prompt = true, .spans = AssistantSpans::kNone});
   return tokenizer.encode(rendered.text, SpecialTokens::kNone).ids;
 }
 

@@ -1,5 +1,7 @@
 #include "text/chat.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/text.h"
 #include "text/chat_engine.h"
@@ -7,21 +9,32 @@
 namespace graft {
 namespace {
 
-// Only what the row itself says can be of another kind: `content` is a string by type.
-void check_content(const Message& message, std::size_t index) {
-  if (!message.fields.is_object() || !message.fields.contains("content")) return;
-  const Json& content = message.fields["content"];
-  check(content.is_string(), "message ", index + 1, " (", printable(message.role), "): content: got ",
-        content.type_name(), ", want a string");
+constexpr std::uint64_t kMaxTemplateBytes = std::uint64_t{1} << 20;
+
+std::tm local_time() {
+  const std::time_t now = std::time(nullptr);
+  std::tm local{};
+  localtime_r(&now, &local);
+  return local;
 }
 
-ChatTemplate template_of_model(const Tokenizer& tokenizer) {
-  const std::string& source = *tokenizer.chat_template();
-  const auto chatml = recognise_chatml(source, tokenizer);
-  check(chatml.has_value(), ExitCode::kUsage,
-        "the model's own chat template cannot be run by this version yet",
-        Hint{"the named template `chatml` can, where the model may learn that form: chat_template: chatml"});
-  return ChatTemplate(make_chatml_engine(*chatml, "chatml (of the model)", source, tokenizer));
+ChatTemplate jinja_template(JinjaChatSources sources, const Tokenizer& tokenizer) {
+  return ChatTemplate(make_jinja_engine(sources, tokenizer, local_time()));
+}
+
+std::optional<std::string> named_source(const Tokenizer& tokenizer, const std::string& name) {
+  const auto& templates = tokenizer.chat_templates();
+  const auto found = std::ranges::find(templates, name, &NamedChatTemplate::name);
+  return found == templates.end() ? std::nullopt : std::optional(found->source);
+}
+
+[[noreturn]] void fail_unknown(const std::string& name, const Tokenizer& tokenizer) {
+  std::vector<std::string> known = {"auto", "chatml"};
+  for (const NamedChatTemplate& own : tokenizer.chat_templates()) known.push_back(printable(own.name, 40));
+  const auto near = nearest(name, known);
+  fail(ExitCode::kUsage, "unknown chat template `", printable(name), "`",
+       Hint{(near ? "did you mean `" + *near + "`? " : "") + "known: " + join(known, ", ") +
+            ", a .jinja file"});
 }
 
 }  // namespace
@@ -30,7 +43,6 @@ ChatTemplate::ChatTemplate(std::shared_ptr<const Engine> engine) : engine_(std::
 
 RenderedChat ChatTemplate::render(std::span<const Message> messages, const RenderOptions& options) const {
   check(!messages.empty(), "a conversation without messages");
-  for (std::size_t i = 0; i < messages.size(); ++i) check_content(messages[i], i);
   return engine_->render(messages, options);
 }
 
@@ -40,13 +52,17 @@ const std::optional<std::string>& ChatTemplate::end_of_turn() const { return eng
 
 std::optional<ChatTemplate> choose_chat_template(const std::string& name, const Tokenizer& tokenizer) {
   if (name == "auto") {
-    if (!tokenizer.chat_template()) return std::nullopt;
-    return template_of_model(tokenizer);
+    const auto source = tokenizer.chat_template();
+    if (!source) return std::nullopt;
+    return jinja_template({"default (of the model)", *source, named_source(tokenizer, "tool_use")},
+                          tokenizer);
   }
-  if (name == "chatml") return ChatTemplate(make_chatml_engine({}, "chatml", chatml_source(), tokenizer));
-  check(!name.ends_with(".jinja"), ExitCode::kUsage, "chat template `", printable(name),
-        "`: Jinja files cannot be run by this version yet", Hint{"known: auto, chatml"});
-  fail(ExitCode::kUsage, "unknown chat template `", printable(name), "`", Hint{"known: auto, chatml"});
+  if (name == "chatml") return ChatTemplate(make_chatml_engine(tokenizer));
+  if (name.ends_with(".jinja"))
+    return jinja_template({name, read_file(Path(name), kMaxTemplateBytes), std::nullopt}, tokenizer);
+  const auto own = named_source(tokenizer, name);
+  if (!own) fail_unknown(name, tokenizer);
+  return jinja_template({name + " (of the model)", *own, std::nullopt}, tokenizer);
 }
 
 }  // namespace graft

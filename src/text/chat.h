@@ -21,9 +21,15 @@ struct Message {
   Json fields = nullptr;  ///< the whole message as read; null where it was not JSON
 };
 
+/// Whether the spans of the assistant are looked for; prompts need none.
+enum class AssistantSpans { kFind, kNone };
+
 struct RenderOptions {
   bool add_generation_prompt = false;
-  Json tools = nullptr;
+  Json tools = nullptr;      ///< a list of JSON functions, or null
+  Json documents = nullptr;  ///< a list of objects, or null
+  Json variables = nullptr;  ///< more variables of the template (chat_template_kwargs): an object, or null
+  AssistantSpans spans = AssistantSpans::kFind;
 };
 
 /// A rendered conversation.
@@ -33,18 +39,21 @@ struct RenderedChat {
     ByteSpan bytes;       ///< what the assistant wrote, its end of turn included; never the header
   };
   std::string text;
-  std::vector<Span> assistant;  ///< one per assistant message, in order
+  /// In order. A template with {% generation %} blocks says itself where they are, and a message may have
+  /// none or several; any other gives one per assistant message.
+  std::vector<Span> assistant;
 };
 
-/// How a base writes conversations. A named template, or (later) the model's own Jinja.
+/// How a base writes conversations: the model's own Jinja template, one from a file, or a named one.
 class ChatTemplate {
  public:
   struct Engine;
   explicit ChatTemplate(std::shared_ptr<const Engine> engine);
   /// The text of the messages and where the assistant's words are. Errors: a role the template does not know,
-  /// turns in an order it refuses.
+  /// turns in an order it refuses (what it says itself is repeated, with its line), a limit that only hostile
+  /// templates reach; spans that cannot be told from the text.
   RenderedChat render(std::span<const Message> messages, const RenderOptions& options = {}) const;
-  /// For messages and run.json: "chatml (of the model)".
+  /// For messages and run.json: "chatml", "default (of the model)", or a file.
   const std::string& name() const;
   /// The Jinja source that other tools need to write the same text; saved beside the adapter.
   const std::string& source() const;
@@ -55,10 +64,11 @@ class ChatTemplate {
   std::shared_ptr<const Engine> engine_;
 };
 
-/// The template that `name` asks for: "auto" (the model's own), "chatml", or a .jinja file (not yet).
-/// "auto" keeps the default system prompt that the model's own template puts in; "chatml" never puts one in.
-/// Nothing where name is "auto" and the base has no template. Error kUsage: an unknown name, or a template of
-/// the model that this version cannot run (the hint names the ones it can).
+/// The template that `name` asks for: "auto" (the model's own; with tools its "tool_use" where it has one),
+/// "chatml", a .jinja file, or the name of one of the model's own. "auto" keeps the default system prompt
+/// that the model's own template puts in; "chatml" never puts one in. Nothing where name is "auto" and the
+/// base has no template. Errors: kUsage for an unknown name; a template that cannot be parsed, with line and
+/// column.
 std::optional<ChatTemplate> choose_chat_template(const std::string& name, const Tokenizer& tokenizer);
 
 }  // namespace graft

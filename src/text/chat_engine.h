@@ -1,5 +1,6 @@
 #pragma once
 
+#include <ctime>
 #include <memory>
 #include <optional>
 #include <span>
@@ -9,31 +10,28 @@
 
 namespace graft {
 
-/// What runs a chat template: a named one written in C++, later the model's own Jinja. Immutable.
+/// What runs a chat template: a named one written in C++, or Jinja. Immutable.
 struct ChatTemplate::Engine {
   std::string name, source;
   std::optional<std::string> end_of_turn;
 
   virtual ~Engine() = default;
-  /// See ChatTemplate::render; `messages` is not empty and each content is a string.
+  /// See ChatTemplate::render; `messages` is not empty.
   virtual RenderedChat render(std::span<const Message> messages, const RenderOptions& options) const = 0;
 };
 
-/// ChatML: "<|im_start|>ROLE\nCONTENT<|im_end|>\n" for each message. Keys of a message beside role and
-/// content, and `tools`, are left out, as the Jinja templates of this form leave them out.
-struct ChatMl {
-  std::string prefix;  ///< before the first message (a BOS token's text)
-  std::optional<std::string>
-      default_system;  ///< the system prompt of a conversation that does not start with one
-};
+/// ChatML without a default system prompt: "<|im_start|>ROLE\nCONTENT<|im_end|>\n" for each message. Keys of
+/// a message beside role and content, and `tools`, are left out.
+std::shared_ptr<const ChatTemplate::Engine> make_chatml_engine(const Tokenizer& tokenizer);
 
-/// The engine that writes `format`. `source` is its Jinja.
-std::shared_ptr<const ChatTemplate::Engine> make_chatml_engine(const ChatMl& format, std::string name,
-                                                               std::string source,
-                                                               const Tokenizer& tokenizer);
-/// The Jinja source of ChatML without a default system prompt.
-std::string chatml_source();
-/// The ChatML that `source` writes, or nothing where it writes, or may write, anything else.
-std::optional<ChatMl> recognise_chatml(const std::string& source, const Tokenizer& tokenizer);
+/// Where the Jinja of an engine comes from.
+struct JinjaChatSources {
+  std::string name;                       ///< as ChatTemplate::name
+  std::string source;                     ///< Jinja
+  std::optional<std::string> with_tools;  ///< taken instead where a conversation has tools
+};
+/// An engine that runs Jinja as transformers' apply_chat_template does. `now` is what strftime_now writes.
+std::shared_ptr<const ChatTemplate::Engine> make_jinja_engine(const JinjaChatSources& sources,
+                                                              const Tokenizer& tokenizer, const std::tm& now);
 
 }  // namespace graft

@@ -23,16 +23,19 @@ void check_role(const std::string& role, std::size_t index) {
        Hint{(near ? "did you mean `" + *near + "`? " : "") + "known: " + join(known, ", ")});
 }
 
-struct ChatMlEngine : ChatTemplate::Engine {
-  ChatMl format;
+// Only what the row itself says can be of another kind: `content` is a string by type.
+void check_content(const Message& message, std::size_t index) {
+  if (!message.fields.is_object() || !message.fields.contains("content")) return;
+  const Json& content = message.fields["content"];
+  check(content.is_string(), "message ", index + 1, " (", printable(message.role), "): content: got ",
+        content.type_name(), ", want a string");
+}
 
+struct ChatMlEngine : ChatTemplate::Engine {
   RenderedChat render(std::span<const Message> messages, const RenderOptions& options) const override {
-    RenderedChat chat{format.prefix, {}};
-    if (format.default_system && messages[0].role != "system") {
-      append_header(chat.text, "system");
-      chat.text.append(*format.default_system).append(kEnd).append("\n");
-    }
+    RenderedChat chat;
     for (std::size_t i = 0; i < messages.size(); ++i) {
+      check_content(messages[i], i);
       check_role(messages[i].role, i);
       append_header(chat.text, messages[i].role);
       const std::size_t begin = chat.text.size();
@@ -47,21 +50,15 @@ struct ChatMlEngine : ChatTemplate::Engine {
 
 }  // namespace
 
-std::shared_ptr<const ChatTemplate::Engine> make_chatml_engine(const ChatMl& format, std::string name,
-                                                               std::string source,
-                                                               const Tokenizer& tokenizer) {
+std::shared_ptr<const ChatTemplate::Engine> make_chatml_engine(const Tokenizer& tokenizer) {
   auto engine = std::make_shared<ChatMlEngine>();
-  engine->format = format;
-  engine->name = std::move(name);
-  engine->source = std::move(source);
+  engine->name = "chatml";
+  engine->source =
+      "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + "
+      "'<|im_end|>' + "
+      "'\\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
   if (tokenizer.id(kEnd)) engine->end_of_turn = kEnd;  // elsewhere it is a word like any other
   return engine;
-}
-
-std::string chatml_source() {
-  return "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + "
-         "'<|im_end|>' + "
-         "'\\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 }
 
 }  // namespace graft

@@ -32,7 +32,10 @@ struct Tokenizer::Pipeline {
   TokenDecoder decoder;
 
   std::optional<std::int32_t> bos, eos, pad;
-  std::optional<std::string> chat_template;
+  /// The model's own templates: "default" and others by name ("tool_use", "rag").
+  std::vector<NamedChatTemplate> chat_templates;
+  /// What chat templates know as bos_token, unk_token …: the spellings by these names.
+  std::vector<std::pair<std::string, std::string>> special_tokens;
 
   /// Puts an added token into vocabulary and finder. Its id must be free, or the id of its content in the
   /// vocabulary. `normalizer` must be set. Errors, started by `where`: id or content taken, content empty or

@@ -1,5 +1,6 @@
 #include "text/tokenizer.h"
 
+#include <algorithm>
 #include <filesystem>
 
 #include "base/error.h"
@@ -112,7 +113,17 @@ std::int32_t Tokenizer::vocab_size() const { return pipeline_->vocabulary.size()
 std::optional<std::int32_t> Tokenizer::bos() const { return pipeline_->bos; }
 std::optional<std::int32_t> Tokenizer::eos() const { return pipeline_->eos; }
 std::optional<std::int32_t> Tokenizer::pad() const { return pipeline_->pad; }
-const std::optional<std::string>& Tokenizer::chat_template() const { return pipeline_->chat_template; }
+
+std::optional<std::string> Tokenizer::chat_template() const {
+  const auto found = std::ranges::find(chat_templates(), "default", &NamedChatTemplate::name);
+  return found == chat_templates().end() ? std::nullopt : std::optional(found->source);
+}
+
+const std::vector<NamedChatTemplate>& Tokenizer::chat_templates() const { return pipeline_->chat_templates; }
+
+const std::vector<std::pair<std::string, std::string>>& Tokenizer::special_tokens() const {
+  return pipeline_->special_tokens;
+}
 
 Tokenizer load_tokenizer(const Path& base) {
   if (std::filesystem::is_directory(base)) return Tokenizer(load_tokenizer_folder(base));

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/file.h"
@@ -24,6 +25,11 @@ struct ByteSpan {
 struct Encoding {
   std::vector<std::int32_t> ids;
   std::vector<ByteSpan> offsets;
+};
+
+/// A Jinja chat template of a model.
+struct NamedChatTemplate {
+  std::string name, source;
 };
 
 /// Whether the tokenizer's own beginning and end tokens are added (its post-processor, add_bos_token), as
@@ -55,8 +61,12 @@ class Tokenizer {
   std::optional<std::int32_t> bos() const;
   std::optional<std::int32_t> eos() const;
   std::optional<std::int32_t> pad() const;
-  /// The model's own Jinja chat template, where it has one.
-  const std::optional<std::string>& chat_template() const;
+  /// The model's own Jinja chat template (the one named "default"), where it has one.
+  std::optional<std::string> chat_template() const;
+  /// All of the model's own, by name.
+  const std::vector<NamedChatTemplate>& chat_templates() const;
+  /// The special tokens that have a role, as chat templates name them: {"bos_token", "<s>"}.
+  const std::vector<std::pair<std::string, std::string>>& special_tokens() const;
 
  private:
   friend class StreamDecoder;

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <charconv>
 #include <filesystem>
 #include <span>
@@ -79,15 +80,37 @@ std::vector<PlacedToken> read_config_tokens(const JsonView& config) {
   return tokens;
 }
 
-std::optional<std::string> read_chat_template(const Path& folder, const Settings& settings) {
-  const Path file = folder / "chat_template.jinja";
-  if (std::filesystem::exists(file)) return read_file(file, kMaxTemplateBytes);
+// The spellings by role, as transformers hands them to a chat template.
+void read_special_tokens(const Settings& settings, Tokenizer::Pipeline& pipeline) {
+  for (const char* role :
+       {"bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"}) {
+    const auto view = settings.find(role);
+    if (const auto name = view ? read_token_name(*view) : std::nullopt)
+      pipeline.special_tokens.emplace_back(role, *name);
+  }
+  const auto more = settings.find("extra_special_tokens");
+  if (!more || !more->is_object()) return;
+  more->each_member([&](const std::string& role, const JsonView& view) {
+    if (const auto name = read_token_name(view)) pipeline.special_tokens.emplace_back(role, *name);
+  });
+}
+
+// As in transformers the files stand before tokenizer_config.json.
+std::vector<NamedChatTemplate> read_chat_templates(const Path& folder, const Settings& settings) {
+  std::vector<NamedChatTemplate> found;
+  if (const Path file = folder / "chat_template.jinja"; std::filesystem::exists(file))
+    found.push_back({"default", read_file(file, kMaxTemplateBytes)});
+  if (const Path more = folder / "additional_chat_templates"; std::filesystem::is_directory(more)) {
+    for (const auto& entry : std::filesystem::directory_iterator(more))
+      if (entry.path().extension() == ".jinja")
+        found.push_back({entry.path().stem().string(), read_file(entry.path(), kMaxTemplateBytes)});
+    std::ranges::sort(found, {}, &NamedChatTemplate::name);
+  }
   const auto view = settings.config().find("chat_template");
-  if (!view) return std::nullopt;
-  if (view->is_string()) return view->as_string();
-  std::optional<std::string> found;  // several named templates: a list of {name, template}
-  view->each_element([&](const JsonView& entry) {
-    if (entry.at("name").as_string() == "default") found = entry.at("template").as_string();
+  if (!found.empty() || !view) return found;
+  if (view->is_string()) return {{"default", view->as_string()}};
+  view->each_element([&](const JsonView& entry) {  // several: a list of {name, template}
+    found.push_back({entry.at("name").as_string(), entry.at("template").as_string()});
   });
   return found;
 }
@@ -184,7 +207,8 @@ std::shared_ptr<const Tokenizer::Pipeline> load_tokenizer_folder(const Path& fol
   named_token(settings, "unk_token", *pipeline);
   add_surrounding(*pipeline, settings.flag("add_bos_token", roles.adds_bos) ? pipeline->bos : std::nullopt,
                   settings.flag("add_eos_token", false) ? pipeline->eos : std::nullopt);
-  pipeline->chat_template = read_chat_template(folder, settings);
+  read_special_tokens(settings, *pipeline);
+  pipeline->chat_templates = read_chat_templates(folder, settings);
   return pipeline;
 }
 

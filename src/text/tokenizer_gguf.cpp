@@ -127,6 +127,27 @@ SentencepieceProto read_pieces(const GgufFile& file, SentencepieceProto::Kind ki
   return proto;
 }
 
+// What transformers takes from a GGUF: the roles that the file gives a token.
+void read_special_tokens(const GgufFile& file, Tokenizer::Pipeline& pipeline) {
+  static constexpr std::array<std::array<std::string_view, 2>, 4> kRoles = {
+      {{"bos_token", "tokenizer.ggml.bos_token_id"},
+       {"eos_token", "tokenizer.ggml.eos_token_id"},
+       {"unk_token", "tokenizer.ggml.unknown_token_id"},
+       {"pad_token", "tokenizer.ggml.padding_token_id"}}};
+  for (const auto& [role, key] : kRoles)
+    if (const auto id = read_id(file, key, pipeline.vocabulary))
+      pipeline.special_tokens.emplace_back(role, pipeline.vocabulary.spelling(*id));
+}
+
+// tokenizer.chat_template, and more as tokenizer.chat_template.NAME, listed in tokenizer.chat_templates.
+void read_chat_templates(const GgufFile& file, Tokenizer::Pipeline& pipeline) {
+  const std::string key = "tokenizer.chat_template", list = "tokenizer.chat_templates";
+  if (file.has(key)) pipeline.chat_templates.push_back({"default", file.string(key)});
+  if (!file.has(list)) return;
+  for (const std::string& name : file.strings(list))
+    if (file.has(key + "." + name)) pipeline.chat_templates.push_back({name, file.string(key + "." + name)});
+}
+
 bool read_flag(const GgufFile& file, std::string_view key, bool otherwise) {
   return file.has(key) ? file.boolean(key) : otherwise;
 }
@@ -181,7 +202,8 @@ std::shared_ptr<const Tokenizer::Pipeline> load_tokenizer_gguf(const Path& path)
   const bool add_bos = read_flag(file, "tokenizer.ggml.add_bos_token", adds_bos);
   const bool add_eos = read_flag(file, "tokenizer.ggml.add_eos_token", false);
   add_surrounding(*pipeline, add_bos ? pipeline->bos : std::nullopt, add_eos ? pipeline->eos : std::nullopt);
-  if (file.has("tokenizer.chat_template")) pipeline->chat_template = file.string("tokenizer.chat_template");
+  read_special_tokens(file, *pipeline);
+  read_chat_templates(file, *pipeline);
   return pipeline;
 }
 

@@ -17,7 +17,7 @@ Tokenizer tokenizer_with(std::optional<std::string> chat_template) {
   read_tokenizer_json(JsonView(file, "tokenizer.json"), {}, *pipeline);
   pipeline->bos = pipeline->vocabulary.find("<|im_start|>");
   pipeline->eos = pipeline->vocabulary.find("<|im_end|>");
-  pipeline->chat_template = std::move(chat_template);
+  if (chat_template) pipeline->chat_templates = {{"default", *chat_template}};
   return Tokenizer(pipeline);
 }
 
@@ -45,20 +45,27 @@ ExitCode code_of(const std::function<void()>& action, std::string* message = nul
   return ExitCode::kDone;
 }
 
-TEST(Chat, EveryWayToWriteChatMlRendersAsTransformersDoes) {
+TEST(Chat, EveryWayToWriteChatMlRendersAsTransformersDoesAndHasTheSpansOfChatMl) {
   ASSERT_GT(golden_chat()["templates"].size(), 8U);
   for (const Json& entry : golden_chat()["templates"]) {
     SCOPED_TRACE(entry["name"].get<std::string>());
     const auto chat = choose_chat_template("auto", tokenizer_with(entry["template"].get<std::string>()));
     ASSERT_TRUE(chat.has_value());
     EXPECT_EQ(chat->source(), entry["template"].get<std::string>());
-    EXPECT_EQ(chat->name(), "chatml (of the model)");
+    EXPECT_EQ(chat->name(), "default (of the model)");
     for (const Json& rendered : entry["rendered"]) {
       const auto messages =
           messages_of(golden_chat()["conversations"][rendered["conversation"].get<std::size_t>()]);
       RenderOptions options;
       options.add_generation_prompt = rendered["prompt"].get<bool>();
-      EXPECT_EQ(chat->render(messages, options).text, rendered["text"].get<std::string>());
+      const RenderedChat found = chat->render(messages, options);
+      EXPECT_EQ(found.text, rendered["text"].get<std::string>());
+      for (const auto& span : found.assistant) {
+        EXPECT_EQ(found.text.substr(span.bytes.begin, span.bytes.end - span.bytes.begin),
+                  messages[span.message].content + "<|im_end|>");
+        EXPECT_TRUE(std::string_view(found.text).substr(0, span.bytes.begin).ends_with("assistant\n"));
+      }
+      EXPECT_EQ(found.assistant.size(), std::ranges::count(messages, "assistant", &Message::role));
     }
   }
 }
@@ -89,7 +96,7 @@ TEST(Chat, SpansHoldContentAndEndOfTurnOnly) {
   const auto chat = choose_chat_template("chatml", tokenizer_with(std::nullopt));
   for (const Json& conversation : golden_chat()["conversations"]) {
     const auto messages = messages_of(conversation);
-    const RenderedChat rendered = chat->render(messages, {.add_generation_prompt = true, .tools = nullptr});
+    const RenderedChat rendered = chat->render(messages, {.add_generation_prompt = true});
     std::size_t next = 0;
     for (std::size_t i = 0; i < messages.size(); ++i) {
       if (messages[i].role != "assistant") continue;
@@ -117,7 +124,7 @@ TEST(Chat, OnlyTheModelsOwnTemplateHasADefaultSystemPrompt) {
             "<|im_start|>user\nHi<|im_end|>\n");
 }
 
-TEST(Chat, OurOwnSourceIsRecognisedAsWhatItIs) {
+TEST(Chat, OurOwnSourceWritesWhatItSays) {
   const Tokenizer tokenizer = tokenizer_with(std::nullopt);
   const auto named = choose_chat_template("chatml", tokenizer);
   const auto again = choose_chat_template("auto", tokenizer_with(named->source()));
@@ -129,34 +136,8 @@ TEST(Chat, AModelWithoutATemplateHasNone) {
   EXPECT_FALSE(choose_chat_template("auto", tokenizer_with(std::nullopt)).has_value());
 }
 
-TEST(Chat, TemplatesThatWriteAnythingElseAreRefused) {
-  const std::string plain = choose_chat_template("chatml", tokenizer_with(std::nullopt))->source();
-  const std::vector<std::string> others = {
-      "",
-      "text",
-      "{% for message in messages %}",
-      "{{ messages",
-      plain + "x",
-      plain.substr(0, plain.find("{% if add_gen")),
-      std::string(plain).replace(plain.find("'content']"), 10, "'content'] | trim"),
-      std::string(plain).replace(plain.find("'role']"), 7, "'role'].upper()"),
-      std::string(plain).replace(plain.find("in messages"), 11, "in messages[1:]"),
-      std::string(plain).replace(plain.find("'<|im_end|>'"), 12, "'<|eot_id|>'"),
-      std::string(plain).replace(plain.find("assistant"), 9, "model"),
-      "{% if messages[0]['role'] != 'system' %}{{ raise_exception('no') }}{% endif %}" + plain,
-      "{% if messages[0]['role'] == 'system' %}<|im_start|>system\nx<|im_end|>\n{% endif %}" + plain,
-  };
-  for (const std::string& source : others) {
-    std::string message;
-    EXPECT_EQ(code_of([&] { choose_chat_template("auto", tokenizer_with(source)); }, &message),
-              ExitCode::kUsage)
-        << source;
-    EXPECT_NE(message.find("chatml"), std::string::npos);
-  }
-}
-
 TEST(Chat, UnknownNamesAreUsageErrorsThatListTheKnownOnes) {
-  for (const char* name : {"llama3", "ChatML", "mine.jinja", ""}) {
+  for (const char* name : {"llama3", "ChatML", ""}) {
     std::string message;
     EXPECT_EQ(code_of([&] { choose_chat_template(name, tokenizer_with(std::nullopt)); }, &message),
               ExitCode::kUsage);
