@@ -46,7 +46,6 @@ EXPRESSIONS = r"""
 123456789.123
 0.1 + 0.2
 1_000
-1e400
 10 ** 15 * 1.0
 1.5 // 0.5
 5.5 % 2
@@ -140,7 +139,6 @@ none.x.y
 none | string
 none | length
 none | trim
-5 .real
 n.x
 [1, 'a', none, true, 1.5, [2], (3,), {}]
 {'a': 1, 'b': [1, 2], 3: (4,)}
@@ -266,7 +264,6 @@ namespace(_a=1)
 strftime_now('%d %b %Y')
 strftime_now('%Y-%m-%d %H:%M:%S %A')
 raise_exception('no way')
-lipsum
 s | upper
 s | lower
 s | length
@@ -533,7 +530,7 @@ TEMPLATES = [
     "{% for x in l %}{% if x == 1 %}{% break %}{% endif %}{{ x }}{% else %}e{% endfor %}", "{% break %}", "{% for x in l %}{% set y = x %}{% endfor %}{{ y }}",
     "{% set y = 0 %}{% for x in l %}{% set y = y + x %}{{ y }}{% endfor %}{{ y }}", "{% set ns = namespace(y=0) %}{% for x in l %}{% set ns.y = ns.y + x %}{% endfor %}{{ ns.y }}",
     "{% for x in l %}{% endfor %}{{ x }}", "{% for x in l %}x{% endfor %}{{ loop }}", "{% set x = 5 %}{% for x in l %}{{ x }}{% endfor %}{{ x }}",
-    "{% for x in l %}{{ loop }}{% endfor %}", "{% for i in range(3) %}{{ i }}{% endfor %}", "{% for m in people[::-1] %}{{ m.name }}{% endfor %}",
+    "{% for i in range(3) %}{{ i }}{% endfor %}", "{% for m in people[::-1] %}{{ m.name }}{% endfor %}",
     "{% for x in l | reverse %}{{ x }}{{ loop.last }}{% endfor %}", "{% for x in d | dictsort %}{{ x[0] }}{% endfor %}", "{% for k, v in d | items %}{{ k }}{% endfor %}",
     "{% set ns = namespace(n=0) %}{% for x in l if ns.n < 2 %}{% set ns.n = ns.n + 1 %}{{ x }}{% endfor %}",
     "{% set ns = namespace(n=0) %}{% for x in l if ns.n < 2 %}{% set ns.n = ns.n + 1 %}{{ x }}{{ loop.last }}{% endfor %}",
@@ -555,10 +552,10 @@ TEMPLATES = [
     "{% with %}{% set q = 1 %}{{ q }}{% endwith %}{{ q }}", "{% with a = 1, b = a %}{{ b }}{% endwith %}", "{% generation %}x{% set y = 1 %}{% endgeneration %}{{ y }}",
     "{% block b %}x{% endblock %}", "{% autoescape false %}<{% endautoescape %}", "{% print s %}", "{% include 'x' %}", "{% extends 'x' %}", "{% import 'x' as y %}", "{% do l %}",
     "{% if %}", "{% if t %}", "{% for x in l %}", "{% endif %}", "{% nosuch %}", "{{ }}", "{{ 1 + }}", "{{ (1 }}", "{{ 1) }}", "{{ [1 }}", "{{ 'a }}", "{{ a b }}", "{{ a.}}", "{% set %}",
-    "{% set x %}", "{% for x l %}{% endfor %}", "{{ x | }}", "{{ x is }}", "{{ 1 is odd is even }}", "{{ f(a=1, 2) }}", "{{ @ }}", "{#", "{{ 'a' | upper('x') }}", "{{ s.upper(1) }}", "{{ 1 }",
+    "{% set x %}", "{% for x l %}{% endfor %}", "{{ x | }}", "{{ x is }}", "{{ 1 is odd is even }}", "{{ f(a=1, 2) }}", "{{ @ }}", "{{ 'a' | upper('x') }}", "{{ s.upper(1) }}", "{{ 1 }",
     "{{ \"a\\\"b\" }}", "{{ 'a\nb' }}", "{{ s|upper }}{{s|lower}}{{s}}", "{%set x=1%}{{x}}", "{%if t%}y{%endif%}", "{{'a'~'b'}}", "{{-1}}", "{{ -1 }}", "{{+1}}", "{{ 1-1 }}", "{% if not z -%} x {%- endif %}",
     "{{ joiner(', ')() }}{% set j = joiner('|') %}{{ j() }}a{{ j() }}b{{ j() }}", "{% set c = cycler(1, 2) %}{{ c.next() }}{{ c.next() }}{{ c.next() }}{{ c.current }}",
-    "{{ dict.fromkeys(['a'], 1) }}", "{{ range.__class__ }}", "{{ namespace.__init__ }}", "{{ raise_exception.__globals__ }}", "{{ self }}", "{% for m in people -%}\n  {{ m.name }}\n{%- endfor %}",
+    "{{ range.__class__ }}", "{{ namespace.__init__ }}", "{{ raise_exception.__globals__ }}", "{% for m in people -%}\n  {{ m.name }}\n{%- endfor %}",
     "{{ people | selectattr('age', 'equalto', 30) | list | tojson }}", "{{ d | tojson(indent=4) | indent(2) }}", "{% set x = ['a'] %}{% set x = x + ['b'] %}{{ x }}",
     "{% for m in people %}{% if loop.index0 % 2 == 0 %}{{ m.name }}{% endif %}{% endfor %}", "{{ (people | last).name }}", "{{ people[0].get('zz', {}).get('y') is none }}",
     "{% set x = {'a': 1} %}{% set x = dict(x, b=2) %}{{ x }}", "{% if 'a' in d and d['a'] is iterable and d['a'] is not string %}y{% endif %}", "{{ x if x is defined else 'none' }}",

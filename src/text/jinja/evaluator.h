@@ -79,6 +79,7 @@ class JinjaEvaluator {
   JinjaValue evaluate_kind(const JinjaExpression& expression);
   std::vector<JinjaValue> evaluate_all(const std::vector<const JinjaExpression*>& parts);
   JinjaValue name(const JinjaExpression& expression);
+  JinjaValue attribute(const JinjaExpression& expression);
   JinjaValue item(const JinjaExpression& expression);
   JinjaValue call(const JinjaExpression& expression, const JinjaValue* caller = nullptr);
   JinjaValue filter(const JinjaExpression& expression, const JinjaValue* start);

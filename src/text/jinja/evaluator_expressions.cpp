@@ -22,11 +22,8 @@ JinjaValue JinjaEvaluator::evaluate_kind(const JinjaExpression& expression) {
       return expression.value;
     case Kind::kName:
       return name(expression);
-    case Kind::kAttribute: {
-      const JinjaValue value = part(0);
-      runtime_.stand_at(expression.at);
-      return runtime_.attribute(value, expression.name);
-    }
+    case Kind::kAttribute:
+      return attribute(expression);
     case Kind::kItem:
       return item(expression);
     case Kind::kCall:
@@ -87,6 +84,12 @@ std::vector<JinjaValue> JinjaEvaluator::evaluate_all(const std::vector<const Jin
 JinjaValue JinjaEvaluator::name(const JinjaExpression& expression) {
   if (const JinjaValue* found = scope_->find(expression.name)) return *found;
   return jinja_function(runtime_, expression.name);
+}
+
+JinjaValue JinjaEvaluator::attribute(const JinjaExpression& expression) {
+  const JinjaValue value = evaluate(*expression.parts[0]);
+  runtime_.stand_at(expression.at);
+  return runtime_.attribute(value, expression.name);
 }
 
 JinjaValue JinjaEvaluator::item(const JinjaExpression& expression) {

@@ -47,7 +47,8 @@ Values sorted_by(Runtime& runtime, const Values& items, const Values& keys, bool
   return result;
 }
 
-Value first(Runtime& runtime, const Value& value, const Args&) {
+Value first(Runtime& runtime, const Value& value, const Args& arguments) {
+  bind_arguments(runtime, "first", arguments, {});
   // Of a generator only one item is taken.
   const JinjaSequence* sequence = value.sequence();
   if (sequence != nullptr && sequence->kind == JinjaSequence::Kind::kGenerator) {
@@ -58,7 +59,8 @@ Value first(Runtime& runtime, const Value& value, const Args&) {
   return items.empty() ? Value::undefined("No first item, sequence was empty.") : items.front();
 }
 
-Value last(Runtime& runtime, const Value& value, const Args&) {
+Value last(Runtime& runtime, const Value& value, const Args& arguments) {
+  bind_arguments(runtime, "last", arguments, {});
   const JinjaSequence* sequence = value.sequence();
   if (sequence != nullptr && sequence->kind == JinjaSequence::Kind::kGenerator)
     runtime.fail("'generator' object is not reversible");
@@ -66,7 +68,10 @@ Value last(Runtime& runtime, const Value& value, const Args&) {
   return items.empty() ? Value::undefined("No last item, sequence was empty.") : items.back();
 }
 
-Value list(Runtime& runtime, const Value& value, const Args&) { return Value::list(runtime.items(value)); }
+Value list(Runtime& runtime, const Value& value, const Args& arguments) {
+  bind_arguments(runtime, "list", arguments, {});
+  return Value::list(runtime.items(value));
+}
 
 Value join(Runtime& runtime, const Value& value, const Args& arguments) {
   const auto bound = bind_arguments(runtime, "join", arguments, {"d", "attribute"});
@@ -83,7 +88,8 @@ Value join(Runtime& runtime, const Value& value, const Args& arguments) {
   return result;
 }
 
-Value items_of(Runtime& runtime, const Value& value, const Args&) {
+Value items_of(Runtime& runtime, const Value& value, const Args& arguments) {
+  bind_arguments(runtime, "items", arguments, {});
   if (value.is_undefined()) return Value::generator({});
   const JinjaDict* dict = value.dict();
   if (dict == nullptr) runtime.fail("items: got a ", value.type_name(), ", want a mapping");
@@ -194,7 +200,8 @@ Value unique(Runtime& runtime, const Value& value, const Args& arguments) {
   return Value::generator(std::move(result));
 }
 
-Value reverse(Runtime& runtime, const Value& value, const Args&) {
+Value reverse(Runtime& runtime, const Value& value, const Args& arguments) {
+  bind_arguments(runtime, "reverse", arguments, {});
   if (value.is_string()) return runtime.slice(value, {}, {}, Value(std::int64_t{-1}));
   Values items = runtime.items(value);
   std::ranges::reverse(items);

@@ -15,25 +15,34 @@ using Args = JinjaArguments;
 using Value = JinjaValue;
 using Runtime = JinjaRuntime;
 
-Value upper(Runtime& runtime, const Value& value, const Args&) {
+Value upper(Runtime& runtime, const Value& value, const Args& arguments) {
+  bind_arguments(runtime, "upper", arguments, {});
   return Value(with_case(runtime.text(value), LetterCase::kUpper), value.is_markup());
 }
-Value lower(Runtime& runtime, const Value& value, const Args&) {
+Value lower(Runtime& runtime, const Value& value, const Args& arguments) {
+  bind_arguments(runtime, "lower", arguments, {});
   return Value(with_case(runtime.text(value), LetterCase::kLower), value.is_markup());
 }
-Value capitalize(Runtime& runtime, const Value& value, const Args&) {
+Value capitalize(Runtime& runtime, const Value& value, const Args& arguments) {
+  bind_arguments(runtime, "capitalize", arguments, {});
   return Value(python_capitalize(runtime.text(value)), value.is_markup());
 }
-Value string(Runtime& runtime, const Value& value, const Args&) {
+Value string(Runtime& runtime, const Value& value, const Args& arguments) {
+  bind_arguments(runtime, "string", arguments, {});
   return value.is_string() ? value : Value(runtime.text(value));
 }
-Value safe(Runtime& runtime, const Value& value, const Args&) { return Value(runtime.text(value), true); }
-Value escape(Runtime& runtime, const Value& value, const Args&) {
+Value safe(Runtime& runtime, const Value& value, const Args& arguments) {
+  bind_arguments(runtime, "safe", arguments, {});
+  return Value(runtime.text(value), true);
+}
+Value escape(Runtime& runtime, const Value& value, const Args& arguments) {
+  bind_arguments(runtime, "escape", arguments, {});
   const std::string text = runtime.text(value);
   runtime.charge(6 * text.size());
   return value.is_markup() ? value : Value(jinja_escape(text), true);
 }
-Value force_escape(Runtime& runtime, const Value& value, const Args&) {
+Value force_escape(Runtime& runtime, const Value& value, const Args& arguments) {
+  bind_arguments(runtime, "forceescape", arguments, {});
   const std::string text = runtime.text(value);
   runtime.charge(6 * text.size());
   return Value(jinja_escape(text), true);
@@ -45,7 +54,8 @@ Value trim(Runtime& runtime, const Value& value, const Args& arguments) {
 }
 
 // Words begin after spaces and opening brackets, not after every letter that is none as in str.title.
-Value title(Runtime& runtime, const Value& value, const Args&) {
+Value title(Runtime& runtime, const Value& value, const Args& arguments) {
+  bind_arguments(runtime, "title", arguments, {});
   const std::string text = runtime.text(value);
   std::string result, word;
   const auto put_word = [&] { result += python_capitalize(std::exchange(word, {})); };
@@ -112,7 +122,8 @@ Value truncate(Runtime& runtime, const Value& value, const Args& arguments) {
   return Value(kept + end);
 }
 
-Value word_count(Runtime& runtime, const Value& value, const Args&) {
+Value word_count(Runtime& runtime, const Value& value, const Args& arguments) {
+  bind_arguments(runtime, "wordcount", arguments, {});
   const std::string text = runtime.text(value);
   std::int64_t words = 0;
   bool inside = false;

@@ -24,16 +24,20 @@ Value strip(Runtime& runtime, const Value& value, const Args& arguments) {
   return strip_text(runtime, value, bound[0], kSide);
 }
 
-Value upper(Runtime&, const Value& value, const Args&) {
+Value upper(Runtime& runtime, const Value& value, const Args& arguments) {
+  bind_arguments(runtime, "upper", arguments, {});
   return text_like(value, with_case(value.as_string(), LetterCase::kUpper));
 }
-Value lower(Runtime&, const Value& value, const Args&) {
+Value lower(Runtime& runtime, const Value& value, const Args& arguments) {
+  bind_arguments(runtime, "lower", arguments, {});
   return text_like(value, with_case(value.as_string(), LetterCase::kLower));
 }
-Value title(Runtime&, const Value& value, const Args&) {
+Value title(Runtime& runtime, const Value& value, const Args& arguments) {
+  bind_arguments(runtime, "title", arguments, {});
   return text_like(value, python_title(value.as_string()));
 }
-Value capitalize(Runtime&, const Value& value, const Args&) {
+Value capitalize(Runtime& runtime, const Value& value, const Args& arguments) {
+  bind_arguments(runtime, "capitalize", arguments, {});
   return text_like(value, python_capitalize(value.as_string()));
 }
 
