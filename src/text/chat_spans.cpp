@@ -83,7 +83,7 @@ class SpanFinder {
     std::vector<RenderedChat::Span> spans;
     for (std::size_t i = 0; i < messages_.size(); ++i) {
       if (messages_[i].value("role", "") != "assistant") continue;
-      const Region region = find_region(messages_, text_, i);
+      const Region region = find_region(messages_, text_, i, false);
       const std::size_t begin = find_begin(i, region.begin), end = find_end(i, region);
       if (begin > region.begin || end < region.end) refuse(i, "its parts stand in no clear order");
       spans.push_back({i, {begin, end}});
@@ -113,12 +113,12 @@ class SpanFinder {
   }
 
   /// What changes in `text`, the rendering of `messages`, when message i says something else.
-  Region find_region(std::vector<Json> messages, std::string_view text, std::size_t i) const {
+  Region find_region(std::vector<Json> messages, std::string_view text, std::size_t i, bool prompt) const {
     const Json said = messages[i];
     messages[i] = with_words(said, kFirst);
-    const auto one = try_render(messages, false);
+    const auto one = try_render(messages, prompt);
     messages[i] = with_words(said, kSecond);
-    const auto other = try_render(messages, false);
+    const auto other = try_render(messages, prompt);
     if (!one || !other) refuse(i, "the template refuses the conversation when it says something else");
     if (*one == *other) refuse(i, "the template leaves it out");
     const std::size_t begin = std::min(common_prefix(*one, *other), common_prefix(text, *one));
@@ -165,21 +165,30 @@ class SpanFinder {
     return find_prompt(i, limit);
   }
 
-  /// Where the generation prompt last ends before `limit`, or as much of it as stands right before `limit`:
-  /// what it adds (an open thinking block) may be missing from turns that are over.
+  /// What the template writes between the words of the message before i and an answer: "[/INST]".
+  std::string between_turns(std::size_t i) const {
+    const auto before = i > 0 ? try_render(first(i), true) : std::nullopt;
+    if (!before) return {};
+    return before->substr(find_region(first(i), *before, i - 1, true).end);
+  }
+
+  /// Where `mark` last ends before `limit`, but behind the message before.
+  std::optional<std::size_t> end_of_last(std::string_view mark, std::size_t limit) const {
+    const std::size_t found = std::string_view(text_).substr(0, limit).rfind(mark);
+    if (is_blank(mark) || found == std::string_view::npos || found < floor_) return std::nullopt;
+    return found + mark.size();
+  }
+
+  /// Where the generation prompt ends before `limit`, or as much of it as stands there: what it adds (an open
+  /// thinking block) may be missing from turns that are over.
   std::size_t find_prompt(std::size_t i, std::size_t limit) const {
     const std::string prompt = generation_prompt(i);
-    if (is_blank(prompt)) refuse(i, "nothing marks where it begins");
-    const std::string_view before = std::string_view(text_).substr(0, limit);
-    const std::size_t whole = before.rfind(prompt);
-    if (whole != std::string_view::npos && whole >= floor_) return whole + prompt.size();
-    for (std::size_t size = prompt.size(); size-- > 1;) {
-      const std::string_view start = std::string_view(prompt).substr(0, size);
-      if (is_blank(start) || before_marker(prompt, size) != size) continue;
-      const std::size_t found = before.rfind(start);
-      if (found != std::string_view::npos && found >= floor_) return found + size;
+    for (std::size_t size = prompt.size(); size > 0; --size) {
+      if (size < prompt.size() && before_marker(prompt, size) != size) continue;
+      if (const auto end = end_of_last(std::string_view(prompt).substr(0, size), limit)) return *end;
     }
-    refuse(i, "the generation prompt does not stand before it");
+    if (const auto end = end_of_last(between_turns(i), limit)) return *end;
+    refuse(i, "nothing marks where it begins");
   }
 
   std::size_t without_space(std::size_t low, std::size_t end) const {
@@ -194,7 +203,7 @@ class SpanFinder {
     if (!alone) refuse(i, "the template refuses the conversation up to it");
     if (text_.starts_with(*alone) && alone->size() >= region.end)
       return without_space(region.end, alone->size());
-    const Region last = find_region(until, *alone, i);
+    const Region last = find_region(until, *alone, i, false);
     const std::string_view said = std::string_view(text_).substr(region.begin, region.end - region.begin);
     const std::string_view said_last = std::string_view(*alone).substr(last.begin, last.end - last.begin);
     const std::string_view rest = std::string_view(text_).substr(region.end);

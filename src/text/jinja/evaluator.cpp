@@ -269,7 +269,10 @@ void JinjaEvaluator::call_block(const JinjaStatement& statement) {
 
 void JinjaEvaluator::generation(const JinjaStatement& statement) {
   const std::size_t begin = output_.size();
+  const bool inside_another = std::exchange(in_generation_, true);
   in_new_scope(statement.body);
+  in_generation_ = inside_another;
+  if (inside_another) return;
   if (captures_ > 0) rendering_.generations_known = false;
   if (captures_ > 0 || output_.size() == begin) return;
   rendering_.generations.push_back({{begin, output_.size()}, message_in_sight()});

@@ -97,6 +97,7 @@ class JinjaEvaluator {
   std::string output_;
   std::size_t level_ = 0;
   int captures_ = 0;  // bodies whose text does not go to the output directly
+  bool in_generation_ = false;
   std::vector<Scope> closures_;
   JinjaRendering rendering_;
 };
