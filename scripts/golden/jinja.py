@@ -576,7 +576,7 @@ def main():
     cases = [[t, render(t)] for t in templates]
     path = os.path.join(out, "jinja.json")
     with open(path, "w", encoding="utf-8") as f:
-        json.dump({"now": NOW.isoformat(), "variables": VARIABLES, "cases": cases}, f, ensure_ascii=False, indent=0)
+        json.dump({"now": NOW.isoformat(), "variables": VARIABLES, "cases": cases}, f, ensure_ascii=False, separators=(",", ":"))
         f.write("\n")
     print(f"{path}: {len(cases)} cases, {sum(t is None for _, t in cases)} raise, {os.path.getsize(path)} bytes")
 

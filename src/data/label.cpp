@@ -77,10 +77,8 @@ const ChatTemplate& template_for(const Row& row, const std::optional<ChatTemplat
 RenderedChat render(const Row& row, const ChatTemplate& chat, const Conversation& conversation,
                     AssistantSpans spans) {
   try {
-    return chat.render(conversation.messages, {.tools = conversation.tools,
-                                               .documents = conversation.documents,
-                                               .variables = conversation.variables,
-                                               .spans = spans});
+    return chat.render(conversation.messages,
+                       {.tools = conversation.tools, .variables = conversation.variables, .spans = spans});
   } catch (const Error& error) {
     throw Error(error.code(), row.source.text() + ": " + error.what(), error.hint());
   }

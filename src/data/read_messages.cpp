@@ -73,27 +73,12 @@ void check_system_turns(const JsonView& list, const std::vector<Message>& messag
   }
 }
 
-/// A list of objects for the template; as in TRL also a string that holds the JSON of one.
-Json list_or_text(const JsonView& row, std::string_view key) {
-  const auto view = row.find(key);
-  if (!view) return nullptr;
-  Json list = view->is_string() ? parse_json(view->as_string(), view->where()) : view->json();
-  check(list.is_array(), view->where(), ": want a list");
-  // An empty list is what tables write where a row has none.
-  return list.empty() ? Json(nullptr) : list;
-}
-
 Conversation conversation(const JsonView& row, const char* key) {
   const JsonView list = row.at(key);
   check(list.is_array() && list.size() > 0, list.where(), ": want a list of at least one message");
   Conversation result{.messages = read_message_list(list)};
   check_system_turns(list, result.messages);
-  result.tools = list_or_text(row, "tools");
-  result.documents = list_or_text(row, "documents");
-  if (const auto variables = row.find("chat_template_kwargs")) {
-    check(variables->is_object(), variables->where(), ": want an object of template variables");
-    result.variables = variables->json();
-  }
+  read_template_inputs(row, result);
   return result;
 }
 
@@ -107,6 +92,19 @@ std::optional<bool> stated_train_flag(const JsonView& message) {
     return value == 1;
   }
   return std::nullopt;
+}
+
+void read_template_inputs(const JsonView& row, Conversation& conversation) {
+  if (const auto view = row.find("tools")) {
+    Json tools = view->is_string() ? parse_json(view->as_string(), view->where()) : view->json();
+    check(tools.is_array(), view->where(), ": want a list of tools");
+    // An empty list is what tables write where a row has none.
+    if (!tools.empty()) conversation.tools = std::move(tools);
+  }
+  if (const auto view = row.find("chat_template_kwargs")) {
+    check(view->is_object(), view->where(), ": want an object of template variables");
+    conversation.variables = view->json();
+  }
 }
 
 std::vector<Message> read_message_list(const JsonView& list) {

@@ -21,6 +21,7 @@ RowValue read_prompt_completion(const JsonView& row, PromptForm form) {
   if (plain && form == PromptForm::kPlain)
     return PromptCompletion{prompt.as_string(), completion.as_string()};
   Conversation result{.messages = side(prompt, "user")};
+  read_template_inputs(row, result);
   for (Message& message : result.messages) {
     // The prompt is not learned whatever it holds; a flag that says otherwise would contradict the format.
     if (message.role == "assistant") message.train = false;

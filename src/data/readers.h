@@ -56,6 +56,9 @@ RowValue read_tokens(const JsonView& row, PromptForm form);
 
 /// The messages of a list, as `messages` rows hold them ({role, content} or {from, value}, train or weight).
 std::vector<Message> read_message_list(const JsonView& list);
+/// Reads what a row tells the chat template beside its messages, as TRL names it: `tools` (a list of JSON
+/// functions, or a string that holds one) and `chat_template_kwargs` (an object of variables).
+void read_template_inputs(const JsonView& row, Conversation& conversation);
 /// The train flag that a message states (`train`: true or false, `weight`: 0 or 1), or nothing.
 std::optional<bool> stated_train_flag(const JsonView& message);
 

@@ -20,7 +20,6 @@ struct RowSource {
 struct Conversation {
   std::vector<Message> messages;
   Json tools = nullptr;      ///< a list of JSON functions, or null
-  Json documents = nullptr;  ///< a list of objects, or null
   Json variables = nullptr;  ///< more variables of the chat template (chat_template_kwargs), or null
 };
 /// A prompt and its completion where the base has no chat template: joined as they are.

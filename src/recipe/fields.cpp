@@ -110,7 +110,7 @@ Type<DataOptions> data() {
                               {"split"}),
            "what becomes of a longer one")
       .key("chat_template", &DataOptions::chat_template, text(),
-           "auto (the model's own), chatml, or a .jinja file")
+           "auto (the model's own), one of the model's by name, chatml, or a .jinja file")
       .key("train_on", &DataOptions::train_on,
            choice<TrainOn>({{"assistant", TrainOn::kAssistant},
                             {"last_turn", TrainOn::kLastTurn},

@@ -28,7 +28,8 @@ struct RenderOptions {
   bool add_generation_prompt = false;
   Json tools = nullptr;      ///< a list of JSON functions, or null
   Json documents = nullptr;  ///< a list of objects, or null
-  Json variables = nullptr;  ///< more variables of the template (chat_template_kwargs): an object, or null
+  /// More variables of the template (chat_template_kwargs), `documents` among them: an object, or null.
+  Json variables = nullptr;
   AssistantSpans spans = AssistantSpans::kFind;
 };
 

@@ -12,8 +12,7 @@
 namespace graft {
 namespace {
 
-constexpr std::array<std::string_view, 4> kOwnVariables = {"messages", "tools", "documents",
-                                                           "add_generation_prompt"};
+constexpr std::array<std::string_view, 3> kOwnVariables = {"messages", "tools", "add_generation_prompt"};
 
 /// The message as a template sees it: the row's own object; reasoning under all names that templates read.
 Json fields_of(const Message& message) {
@@ -95,10 +94,13 @@ class JinjaEngine : public ChatTemplate::Engine {
     JinjaVariables all;
     all.emplace_back("messages", JinjaValue::list(std::move(list)));
     all.emplace_back("tools", jinja_value(options.tools, "tools"));
-    all.emplace_back("documents", jinja_value(options.documents, "documents"));
+    const bool named = options.variables.is_object() && options.variables.contains("documents");
+    all.emplace_back("documents",
+                     jinja_value(named ? options.variables["documents"] : options.documents, "documents"));
     all.emplace_back("add_generation_prompt", prompt);
     if (options.variables.is_object()) {
       for (const auto& [key, value] : options.variables.items()) {
+        if (key == "documents") continue;
         check(std::ranges::find(kOwnVariables, key) == kOwnVariables.end(), "chat_template_kwargs: `", key,
               "` is no variable of its own");
         all.emplace_back(key, jinja_value(value, "chat_template_kwargs"));

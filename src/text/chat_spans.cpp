@@ -56,11 +56,12 @@ Json with_words(Json message, std::string_view words) {
       message.contains("tool_calls") && message["tool_calls"].is_array() && !message["tool_calls"].empty();
   for (const std::string_view key : kReasoning)
     if (message.contains(key) && message[std::string(key)].is_string()) message[std::string(key)] = words;
-  Json& content = message["content"];
-  if (content.is_array())
-    replace_parts(content, words);
-  else if (!calls || (content.is_string() && !content.get_ref<const std::string&>().empty()))
-    content = words;
+  const Json said = message.contains("content") ? message["content"] : Json();
+  if (said.is_array())
+    replace_parts(message["content"], words);
+  else if (!calls ||
+           (said.is_string() && said != ""))  // many templates write a call without words in another way
+    message["content"] = words;
   if (!calls) return message;
   for (Json& call : message["tool_calls"]) {
     Json& function = call.is_object() && call.contains("function") ? call["function"] : call;

@@ -51,6 +51,23 @@ TEST(ReadRows, MessagesKeepRolesFlagsAndForeignKeys) {
   EXPECT_EQ(row.messages[2].fields["mood"], "glad");
 }
 
+TEST(ReadRows, ToolsAndTemplateVariablesAreReadAsTrlNamesThem) {
+  const std::string messages = R"({"messages":[{"role":"user","content":"u"}])";
+  const auto row = only<Conversation>(
+      messages + R"(,"tools":[{"type":"function"}],"chat_template_kwargs":{"enable_thinking":false}})");
+  EXPECT_EQ(row.tools[0]["type"], "function");
+  EXPECT_EQ(row.variables["enable_thinking"], false);
+  EXPECT_EQ(only<Conversation>(messages + R"(,"tools":"[{\"name\": \"f\"}]"})").tools[0]["name"], "f");
+  EXPECT_TRUE(only<Conversation>(messages + R"(,"tools":[]})").tools.is_null());
+  EXPECT_TRUE(only<Conversation>(messages + R"(,"tools":null})").tools.is_null());
+  const auto pair = only<Conversation>(R"({"prompt":"a","completion":"b","tools":[1]})");
+  EXPECT_EQ(pair.tools[0], 1);
+  EXPECT_NE(failure(messages + R"(,"tools":"[{"})").find("/tools"), std::string::npos);
+  EXPECT_NE(failure(messages + R"(,"tools":{}})").find("/tools: want a list"), std::string::npos);
+  EXPECT_NE(failure(messages + R"(,"chat_template_kwargs":[]})").find("/chat_template_kwargs"),
+            std::string::npos);
+}
+
 TEST(ReadRows, ShareGptTurnsGetTheRolesThatTemplatesKnow) {
   const auto row = only<Conversation>(
       R"({"system":"s","conversations":[{"from":"human","value":"u"},{"from":"gpt","value":"a"}]})");

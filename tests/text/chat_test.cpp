@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "temporary_folder.h"
 #include "text/golden.h"
 #include "text/pipeline.h"
 #include "text/tokenizer_json.h"
@@ -134,6 +135,49 @@ TEST(Chat, OurOwnSourceWritesWhatItSays) {
 
 TEST(Chat, AModelWithoutATemplateHasNone) {
   EXPECT_FALSE(choose_chat_template("auto", tokenizer_with(std::nullopt)).has_value());
+}
+
+TEST(Chat, ATemplateComesFromTheModelByNameOrFromAFile) {
+  auto pipeline = std::make_shared<Tokenizer::Pipeline>();
+  const Json file = read_json(golden("gpt2/tokenizer.json"));
+  read_tokenizer_json(JsonView(file, "tokenizer.json"), {}, *pipeline);
+  pipeline->chat_templates = {{"default", "d{{ messages[0].content }}"},
+                              {"tool_use", "t{{ tools | length }}"},
+                              {"rag", "r{{ documents | length }}"}};
+  const Tokenizer tokenizer(pipeline);
+  const std::vector<Message> messages = {{.role = "user", .content = "Hi"}};
+  const auto text = [&](const std::string& name, const RenderOptions& options) {
+    return choose_chat_template(name, tokenizer)->render(messages, options).text;
+  };
+  EXPECT_EQ(text("auto", {}), "dHi");
+  EXPECT_EQ(text("auto", {.tools = Json::parse("[{}, {}]")}), "t2");  // as in transformers
+  EXPECT_EQ(text("default", {.tools = Json::parse("[{}]")}), "dHi");
+  EXPECT_EQ(text("rag", {.documents = Json::parse("[{}, {}]")}), "r2");
+  EXPECT_EQ(text("rag", {.variables = Json::parse(R"({"documents": [{}]})")}), "r1");
+  EXPECT_EQ(choose_chat_template("rag", tokenizer)->name(), "rag (of the model)");
+
+  const TemporaryFolder folder;
+  write_file(folder / "mine.jinja", "{{ messages[0].content }}{{ eos_token }}!");
+  const std::string path = (folder / "mine.jinja").string();
+  EXPECT_EQ(text(path, {}), "Hi!");
+  EXPECT_EQ(choose_chat_template(path, tokenizer)->name(), path);
+  write_file(folder / "mine.jinja", "a\n{% if %}");
+  std::string message;
+  EXPECT_EQ(code_of([&] { choose_chat_template(path, tokenizer); }, &message), ExitCode::kBadInput);
+  EXPECT_NE(message.find("mine.jinja:2:7: expected an expression"), std::string::npos) << message;
+  EXPECT_EQ(code_of([&] { choose_chat_template((folder / "none.jinja").string(), tokenizer); }),
+            ExitCode::kBadInput);
+}
+
+TEST(Chat, TheEndOfTurnIsTheSpecialTokenAfterAnAnswer) {
+  const auto end_of = [](const std::string& source) {
+    return choose_chat_template("auto", tokenizer_with(source))->end_of_turn();
+  };
+  EXPECT_EQ(end_of("{% for m in messages %}<|im_start|>{{ m.content }}<|im_end|>\n{% endfor %}"),
+            "<|im_end|>");
+  EXPECT_EQ(end_of("{% for m in messages %}{{ m.content }}{{ eos_token }}{% endfor %}"), "<|im_end|>");
+  EXPECT_EQ(end_of("{% for m in messages %}{{ m.content }}</turn>{% endfor %}"), std::nullopt);
+  EXPECT_EQ(end_of("{{ raise_exception('no') }}"), std::nullopt);
 }
 
 TEST(Chat, UnknownNamesAreUsageErrorsThatListTheKnownOnes) {

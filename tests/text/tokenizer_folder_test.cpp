@@ -122,6 +122,32 @@ TEST(TokenizerFolder, TheTemplateFileCountsBeforeTheConfig) {
   EXPECT_EQ(Folder(Files{{{"tokenizer_config.json", list}}}).load().chat_template(), "d");
 }
 
+TEST(TokenizerFolder, NamedTemplatesAreKeptByName) {
+  const auto names = [](const Tokenizer& tokenizer) {
+    std::string all;
+    for (const NamedChatTemplate& one : tokenizer.chat_templates()) all += one.name + "=" + one.source + ";";
+    return all;
+  };
+  const std::string list =
+      R"({"chat_template": [{"name": "default", "template": "d"}, {"name": "tool_use", "template": "t"}]})";
+  EXPECT_EQ(names(Folder(Files{{{"tokenizer_config.json", list}}}).load()), "default=d;tool_use=t;");
+  Folder folder(Files{{{"tokenizer_config.json", list}, {"chat_template.jinja", "f"}}});
+  std::filesystem::create_directory(folder.folder() / "additional_chat_templates");
+  write_file(folder.folder() / "additional_chat_templates/rag.jinja", "r");
+  write_file(folder.folder() / "additional_chat_templates/notes.txt", "n");
+  EXPECT_EQ(names(folder.load()), "default=f;rag=r;");
+}
+
+TEST(TokenizerFolder, SpecialTokensHaveTheNamesThatTemplatesUse) {
+  const std::string config =
+      R"({"bos_token": "<|im_start|>", "eos_token": {"content": "<|im_end|>"}, "pad_token": null,)"
+      R"( "extra_special_tokens": {"image_token": "<image>"}})";
+  const auto tokens = Folder(Files{{{"tokenizer_config.json", config}}}).load().special_tokens();
+  const std::vector<std::pair<std::string, std::string>> expected = {
+      {"bos_token", "<|im_start|>"}, {"eos_token", "<|im_end|>"}, {"image_token", "<image>"}};
+  EXPECT_EQ(tokens, expected);
+}
+
 TEST(TokenizerFolder, WhatIsNoTokenizerIsRefusedWithWhatItIs) {
   const TemporaryFolder empty;
   expect_bad_input([&] { load_tokenizer(empty.path()); }, "has no tokenizer.json");
