@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Golden files of the text room, made by tokenizers, transformers and sentencepiece.
+"""Golden files of the text room, made by tokenizers and transformers.
 
 usage: text.py SMOLLM2_FOLDER [OUT=tests/golden/text]
 
@@ -8,7 +8,6 @@ SMOLLM2_FOLDER is SmolLM2-135M-Instruct as a Hugging Face folder whose tokenizer
 """
 import copy
 import hashlib
-import io
 import json
 import os
 import sys
@@ -250,19 +249,6 @@ def make_chat(out, folder):
     write(out, "chat.json", {"conversations": CONVERSATIONS, "templates": found})
 
 
-def make_sentencepiece(out):
-    import sentencepiece
-    model = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter([t for t in TRAINING if t.isascii() and t.isprintable()] * 4), model_writer=model, vocab_size=480, model_type="bpe",
-        byte_fallback=True, normalization_rule_name="identity", character_coverage=1.0, hard_vocab_limit=False, minloglevel=2)
-    with open(os.path.join(out, "sentencepiece.model"), "wb") as f:
-        f.write(model.getvalue())
-    processor = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
-    texts = ["Hello world", "你好，世界！", "\U0001F468\u200D\U0001F469 emoji", "  two  spaces", "Season with salt."]
-    write(out, "sentencepiece.json", [{"text": t, "ids": processor.encode(t), "decoded": processor.decode(processor.encode(t))} for t in texts])
-
-
 def main():
     folder = sys.argv[1]
     out = sys.argv[2] if len(sys.argv) > 2 else "tests/golden/text"
@@ -274,7 +260,6 @@ def main():
     write(out, "tiny_llama.json", {"special": False, "cases": cases(tiny), "long": []})
     make_variants(out, make_styles(out))
     make_chat(out, folder)
-    make_sentencepiece(out)
 
 
 if __name__ == "__main__":

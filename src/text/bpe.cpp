@@ -197,15 +197,14 @@ Bpe::Bpe(const Vocabulary& vocabulary, const std::vector<Merge>& merges, const B
 
 void Bpe::add_characters(const Vocabulary& vocabulary) {
   characters_ = std::make_unique<CharacterTable>();
-  SpaceWords words;
   for (std::int32_t id = 0; id < vocabulary.size(); ++id) {
     const std::string& spelling = vocabulary.spelling(id);
     if (spelling.empty()) continue;
     const CodePoint first = code_point_at(spelling, 0);
     if (first.length == spelling.size()) characters_->put(first.value, id);
-    words.add(spelling);
+    space_words_.add(spelling);
   }
-  by_words_ = words.may_cut() && vocabulary.find(kSpaceMark).has_value();
+  by_words_ = space_words_.may_cut() && vocabulary.find(kSpaceMark).has_value();
 }
 
 void Bpe::add_words(const Vocabulary& vocabulary) {
@@ -255,7 +254,7 @@ void Bpe::encode(std::string_view word, std::vector<Piece>& pieces) const {
     }
   }
   for (std::size_t done = 0; done < word.size();) {
-    const std::size_t size = SpaceWords::first_word(word.substr(done), kSpaceMark);
+    const std::size_t size = space_words_.first_word(word.substr(done), kSpaceMark);
     const std::size_t first = pieces.size();
     encode_part(word.substr(done, size), pieces);
     for (std::size_t i = first; i < pieces.size(); ++i) {

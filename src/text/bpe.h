@@ -72,7 +72,8 @@ class Bpe : public WordModel {
   std::unique_ptr<MergeTable> merges_;
   std::unique_ptr<WordCache> cache_;
   BpeOptions options_;
-  bool by_words_ = false;  // kCharacters: nothing is merged across the start of a run of U+2581
+  SpaceWords space_words_;  // kCharacters only
+  bool by_words_ = false;   // words are merged one by one
   std::vector<std::pair<std::string, std::int32_t>>
       words_;  // every piece by its bytes, sorted; with ignore_merges only
 };

@@ -38,9 +38,27 @@ void decompose(std::uint32_t c, bool compatible, std::vector<Traced>& out) {
     out.push_back({static_cast<std::uint32_t>(parts[i]), i == 0 ? 0 : 1});
 }
 
+bool is_mark(std::uint32_t c) {
+  const utf8proc_category_t category = utf8proc_category(static_cast<utf8proc_int32_t>(c));
+  return category == UTF8PROC_CATEGORY_MN || category == UTF8PROC_CATEGORY_MC ||
+         category == UTF8PROC_CATEGORY_ME;
+}
+
+// Whether a character may join the one before it: a mark, or a Hangul vowel or final consonant.
+bool may_join(std::uint32_t c) { return c >= 0x300 && (is_mark(c) || (c >= 0x1161 && c <= 0x11C2)); }
+
+// Whether the character is its own NFC and joins nothing, whatever stands around it. May be false where it
+// is.
+bool is_plain_nfc(std::uint32_t c) {
+  if (c < 0x300) return true;
+  const utf8proc_property_t* property = utf8proc_get_property(static_cast<utf8proc_int32_t>(c));
+  const bool decomposes = property->decomp_seqindex != UINT16_MAX && property->decomp_type == 0;
+  return !decomposes && !may_join(c);
+}
+
 // The primary composite of two characters, or 0.
 std::uint32_t compose(std::uint32_t a, std::uint32_t b) {
-  if (b < 0x300) return 0;  // nothing below the combining marks composes with what stands before it
+  if (!may_join(b)) return 0;
   // The place before the first trailing consonant of Hangul: not one itself, though utf8proc takes it for
   // one.
   if (b == 0x11A7) return 0;
@@ -134,6 +152,15 @@ struct StepRunner {
     }
   }
 
+  bool is_nfc() const {
+    for (std::size_t i = 0; i < old.text().size();) {
+      const CodePoint c = code_point_at(old.text(), i);
+      if (!is_plain_nfc(c.value)) return false;
+      i += c.length;
+    }
+    return true;
+  }
+
   // Without the characters that `keep` is false for.
   template <class Keep>
   Result filtered(const Keep& keep) const {
@@ -158,7 +185,7 @@ struct StepRunner {
     const auto affected = [limit = first_affected_byte(form)](char c) {
       return static_cast<unsigned char>(c) >= limit;
     };
-    if (std::ranges::none_of(old.text(), affected)) return nullptr;
+    if (std::ranges::none_of(old.text(), affected) || (form == UnicodeForm::kNfc && is_nfc())) return nullptr;
     const std::vector<Traced> parts = decomposed(old.text(), is_compatible(form));
     return transformed(old, composes(form) ? composed(parts) : parts);
   }
@@ -189,11 +216,7 @@ struct StepRunner {
   }
 
   Result operator()(const StripAccents&) const {
-    return filtered([](std::uint32_t c) {
-      const utf8proc_category_t category = utf8proc_category(static_cast<utf8proc_int32_t>(c));
-      return category != UTF8PROC_CATEGORY_MN && category != UTF8PROC_CATEGORY_MC &&
-             category != UTF8PROC_CATEGORY_ME;
-    });
+    return filtered([](std::uint32_t c) { return !is_mark(c); });
   }
 
   Result operator()(const Prepend& step) const {

@@ -22,7 +22,7 @@ void Tokenizer::Pipeline::add_token(const AddedToken& token, std::string_view wh
   } else {
     vocabulary.add(token.content, token.id, kind, where);
   }
-  if (!token.normalized) return raw_tokens.add(token, token.content);
+  if (!token.normalized || sentencepiece) return raw_tokens.add(token, token.content);
   Regex::Scratch scratch;
   normalized_tokens.add(token, normalizer.apply(token.content, 0, scratch)->text());
 }

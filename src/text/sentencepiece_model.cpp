@@ -4,7 +4,6 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "text/space_words.h"
 
 namespace graft {
 namespace {
@@ -12,13 +11,10 @@ namespace {
 constexpr std::size_t kMaxTextBytes = std::size_t{1}
                                       << 28;  // the library counts in 32 bits, up to 3 for each byte
 
-// Each space becomes U+2581 and nothing else changes, so that words can be taken one by one.
-bool splits_into_words(const SentencepieceProto& proto) {
-  if (proto.kind != SentencepieceProto::Kind::kBpe || !proto.charsmap.empty()) return false;
-  if (proto.remove_extra_whitespaces || !proto.escape_whitespaces || proto.whitespace_as_suffix) return false;
-  SpaceWords words;
-  for (const auto& piece : proto.pieces) words.add(piece.text);
-  return words.may_cut();
+// Whether each space becomes U+2581 and nothing else changes, so that words can be taken one by one.
+bool changes_only_spaces(const SentencepieceProto& proto) {
+  return proto.kind == SentencepieceProto::Kind::kBpe && proto.charsmap.empty() &&
+         !proto.remove_extra_whitespaces && proto.escape_whitespaces && !proto.whitespace_as_suffix;
 }
 
 }  // namespace
@@ -45,7 +41,8 @@ struct SentencepieceModel::Library {
 
 SentencepieceModel::SentencepieceModel(const SentencepieceProto& proto, std::string_view where)
     : library_(std::make_unique<Library>()), cache_(std::make_unique<WordCache>()) {
-  by_words_ = splits_into_words(proto);
+  for (const auto& piece : proto.pieces) words_.add(piece.text);
+  by_words_ = changes_only_spaces(proto) && words_.may_cut();
   const auto load = [&](bool add_dummy_prefix, sentencepiece::SentencePieceProcessor& processor) {
     SentencepieceProto changed = proto;
     changed.add_dummy_prefix = add_dummy_prefix;
@@ -73,7 +70,7 @@ void SentencepieceModel::encode_by_words(std::string_view text, DummyPrefix pref
                                          std::vector<Piece>& pieces) const {
   std::size_t done = 0;
   if (prefix == DummyPrefix::kAdd) {
-    done = SpaceWords::first_word(text, " ");
+    done = words_.first_word(text, " ");
     const std::size_t first = pieces.size();
     encode_word(" " + std::string(text.substr(0, done)), 0, pieces);
     for (std::size_t i = first; i < pieces.size(); ++i) {
@@ -82,7 +79,7 @@ void SentencepieceModel::encode_by_words(std::string_view text, DummyPrefix pref
     }
   }
   while (done < text.size()) {
-    const std::size_t size = SpaceWords::first_word(text.substr(done), " ");
+    const std::size_t size = words_.first_word(text.substr(done), " ");
     encode_word(text.substr(done, size), done, pieces);
     done += size;
   }

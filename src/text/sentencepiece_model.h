@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "text/sentencepiece_proto.h"
+#include "text/space_words.h"
 #include "text/word_cache.h"
 #include "text/word_model.h"
 
@@ -35,6 +36,7 @@ class SentencepieceModel {
 
   std::unique_ptr<Library> library_;
   std::unique_ptr<WordCache> cache_;
+  SpaceWords words_;
   bool by_words_ = false;
 };
 

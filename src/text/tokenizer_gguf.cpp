@@ -152,9 +152,21 @@ bool read_flag(const GgufFile& file, std::string_view key, bool otherwise) {
   return file.has(key) ? file.boolean(key) : otherwise;
 }
 
+// Some converters write the unknown piece as a control token.
+void mark_unknown(const GgufFile& file, SentencepieceProto& proto) {
+  const auto is_unknown = [](const auto& piece) { return piece.type == SentencepieceProto::Type::kUnknown; };
+  if (std::ranges::any_of(proto.pieces, is_unknown)) return;
+  const std::string_view key = "tokenizer.ggml.unknown_token_id";
+  const std::int64_t id = file.has(key) ? file.integer(key) : 0;
+  check(id >= 0 && id < static_cast<std::int64_t>(proto.pieces.size()), file.path().string(), ": ", key,
+        ": got ", id, ", want less than ", proto.pieces.size());
+  proto.pieces[static_cast<std::size_t>(id)].type = SentencepieceProto::Type::kUnknown;
+}
+
 // What the kind of model says about a file without add_bos_token, as llama.cpp has it.
 bool use_pieces(const GgufFile& file, SentencepieceProto::Kind kind, Tokenizer::Pipeline& pipeline) {
   SentencepieceProto proto = read_pieces(file, kind);
+  mark_unknown(file, proto);
   proto.bos = proto.eos = proto.pad = -1;
   proto.remove_extra_whitespaces = read_flag(file, "tokenizer.ggml.remove_extra_whitespaces", false);
   if (file.has("tokenizer.ggml.precompiled_charsmap"))
