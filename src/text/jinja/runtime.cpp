@@ -12,7 +12,7 @@ namespace {
 using Kind = JinjaSequence::Kind;
 
 constexpr std::size_t kMaxValueDepth = 100;
-constexpr std::size_t kPerItem = 16;
+constexpr std::size_t kPerItem = 64;
 
 std::vector<JinjaValue> characters_of(const std::string& text) {
   const std::vector<std::size_t> starts = character_starts(text);

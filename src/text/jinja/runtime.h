@@ -14,7 +14,7 @@ namespace graft {
 
 /// How much a template may do. They bind hostile templates only: a real one needs a thousandth.
 struct JinjaLimits {
-  std::size_t work = 200'000'000;                    ///< bytes handled; a step of the evaluator counts as 32
+  std::size_t work = 64'000'000;                     ///< bytes handled; a step of the evaluator counts as 32
   std::size_t output_bytes = std::size_t{32} << 20;  ///< length of the rendered text
   std::size_t levels = 400;                          ///< expressions, blocks and calls inside each other
 };
