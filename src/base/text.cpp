@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <cstdarg>
 #include <cstdio>
 #include <cstring>
 
@@ -44,12 +45,6 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
     }
   }
   return row[b.size()];
-}
-
-std::string formatted(const char* format, double value, const char* unit) {
-  std::array<char, 64> buffer;
-  std::snprintf(buffer.data(), buffer.size(), format, value, unit);
-  return buffer.data();
 }
 
 }  // namespace
@@ -137,9 +132,7 @@ std::string printable(std::string_view text, std::size_t max_bytes) {
     const std::size_t length = sequence_length(text.substr(i, 4));
     const auto byte = static_cast<unsigned char>(text[i]);
     if (length == 0 || (length == 1 && (byte < 0x20 || byte == 0x7F))) {
-      std::array<char, 8> escaped;
-      std::snprintf(escaped.data(), escaped.size(), "\\x%02X", byte);
-      result += escaped.data();
+      result += format("\\x%02X", byte);
       ++i;
     } else {
       result += text.substr(i, length);
@@ -149,24 +142,30 @@ std::string printable(std::string_view text, std::size_t max_bytes) {
   return result;
 }
 
+std::string format(const char* pattern, ...) {
+  std::va_list values, again;
+  va_start(values, pattern);
+  va_copy(again, values);
+  std::string text(static_cast<std::size_t>(std::max(0, std::vsnprintf(nullptr, 0, pattern, values))), '\0');
+  std::vsnprintf(text.data(), text.size() + 1, pattern, again);
+  va_end(again);
+  va_end(values);
+  return text;
+}
+
 std::string format_bytes(std::uint64_t bytes) {
   const auto value = static_cast<double>(bytes);
   if (bytes < 1000) return std::to_string(bytes) + " B";
-  if (value < 1e6) return formatted("%.0f %s", value / 1e3, "kB");
-  if (value < 1e9) return formatted("%.0f %s", value / 1e6, "MB");
-  return formatted("%.2f %s", value / 1e9, "GB");
+  if (value < 1e6) return format("%.0f kB", value / 1e3);
+  if (value < 1e9) return format("%.0f MB", value / 1e6);
+  return format("%.2f GB", value / 1e9);
 }
 
 std::string format_seconds(double seconds) {
-  if (seconds < 60) return formatted("%.1f%s", seconds, "s");
+  if (seconds < 60) return format("%.1fs", seconds);
   const auto total = static_cast<long long>(seconds + 0.5);
-  std::array<char, 64> buffer;
-  if (total < 3600) {
-    std::snprintf(buffer.data(), buffer.size(), "%lldm%02llds", total / 60, total % 60);
-  } else {
-    std::snprintf(buffer.data(), buffer.size(), "%lldh%02lldm", total / 3600, total % 3600 / 60);
-  }
-  return buffer.data();
+  if (total < 3600) return format("%lldm%02llds", total / 60, total % 60);
+  return format("%lldh%02lldm", total / 3600, total % 3600 / 60);
 }
 
 std::string format_count(std::int64_t count) {
@@ -177,6 +176,10 @@ std::string format_count(std::int64_t count) {
     digits.insert(i, 1, ',');
   }
   return digits;
+}
+
+std::string counted(std::int64_t count, std::string_view noun) {
+  return format_count(count).append(" ").append(noun).append(count == 1 ? "" : "s");
 }
 
 std::vector<std::string> split(std::string_view text, char separator) {

@@ -3,10 +3,10 @@
 #include "base/console.h"
 #include "base/error.h"
 #include "base/text.h"
-#include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/job.h"
 #include "cli/output.h"
+#include "cli/recipe_arguments.h"
 
 namespace graft {
 namespace {
@@ -23,10 +23,9 @@ void print_example(const Example& example, const Tokenizer& tokenizer, PreviewMa
 }  // namespace
 
 ExitCode run_data_preview(const std::vector<std::string>& words) {
-  std::string path;
-  std::vector<std::string> overrides;
+  RecipeArguments given;
   std::int64_t rows = -1;
-  bool json = false, held_out = false;
+  bool held_out = false;
   Arguments parser({.verb = "data preview",
                     .synopsis = "RECIPE [key=value…] [--rows N] [--eval] [--json]",
                     .about = "Shows the exact tokens that would be trained, what is learned in green (in [[ "
@@ -36,25 +35,23 @@ ExitCode run_data_preview(const std::vector<std::string>& words) {
                     .example = "graft data preview recipes/cooking.yaml --rows 3"});
   parser.option("rows", "N", rows, "examples shown; 0: all (without it: 5, all with --json)");
   parser.flag("eval", held_out, "the held-out rows instead of the training rows");
-  parser.flag("json", json, "one JSON document per example");
-  parser.operand("RECIPE", path);
-  parser.operands("key=value", overrides);
+  given.declare(parser, "one JSON document per example");
   if (!parser.parse(words)) return ExitCode::kDone;
 
-  const Job job = load_job(load_recipe(path, overrides));
+  const Job job = load_job(given.load());
   const std::vector<Example>& examples = held_out ? job.data.eval : job.data.train;
-  if (rows < 0) rows = json ? 0 : kShownRows;
+  if (rows < 0) rows = given.json ? 0 : kShownRows;
   const std::size_t shown =
       rows == 0 ? examples.size() : std::min(examples.size(), static_cast<std::size_t>(rows));
   const PreviewMarks marks = stdout_is_terminal() ? PreviewMarks::kColour : PreviewMarks::kBrackets;
   for (std::size_t i = 0; i < shown; ++i) {
-    if (json) {
+    if (given.json) {
       print_json(preview_json(examples[i]));
     } else {
       print_example(examples[i], job.tokenizer, marks);
     }
   }
-  if (!json)
+  if (!given.json)
     say(format_count(static_cast<std::int64_t>(shown)) + " of " + format_count(std::ssize(examples)) +
         " examples");
   return ExitCode::kDone;

@@ -1,10 +1,10 @@
 #include <algorithm>
 
 #include "base/text.h"
-#include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/job.h"
 #include "cli/output.h"
+#include "cli/recipe_arguments.h"
 
 namespace graft {
 namespace {
@@ -66,24 +66,20 @@ void print_lines(const std::string& title, const Json& stats) {
 }  // namespace
 
 ExitCode run_data_stats(const std::vector<std::string>& words) {
-  std::string path;
-  std::vector<std::string> overrides;
-  bool json = false;
+  RecipeArguments given;
   Arguments parser(
       {.verb = "data stats",
        .synopsis = "RECIPE [key=value…] [--json]",
        .about =
            "Counts what a recipe would train on: rows, examples, tokens, lengths, what is dropped and why.",
        .example = "graft data stats recipes/cooking.yaml"});
-  parser.flag("json", json, "one JSON document instead of lines");
-  parser.operand("RECIPE", path);
-  parser.operands("key=value", overrides);
+  given.declare(parser, "one JSON document instead of lines");
   if (!parser.parse(words)) return ExitCode::kDone;
 
-  const Job job = load_job(load_recipe(path, overrides));
+  const Job job = load_job(given.load());
   const Json train = stats(job.data.train_report, job.data.train),
              eval = stats(job.data.eval_report, job.data.eval);
-  if (json) {
+  if (given.json) {
     print_json({{"train", train}, {"eval", eval}});
     return ExitCode::kDone;
   }

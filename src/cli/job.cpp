@@ -18,6 +18,11 @@ Job load_job(Recipe recipe) {
   return {std::move(recipe), std::move(config), std::move(tokenizer), std::move(chat), std::move(data)};
 }
 
+FactorsByModule draw_adapter(const ModelOptions& base, const LoraOptions& lora, std::uint64_t seed) {
+  if (!lora.from.empty()) return {};
+  return draw_factors(outline_model(base).model, lora, seed);
+}
+
 TrainingOptions training_options(const Recipe& recipe) {
   return {.seed = recipe.seed,
           .shuffle = recipe.data.shuffle,

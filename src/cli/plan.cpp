@@ -1,10 +1,10 @@
 #include <cmath>
 
 #include "base/machine.h"
-#include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/plan_report.h"
+#include "cli/recipe_arguments.h"
 #include "train/gemm_probe.h"
 
 namespace graft {
@@ -20,10 +20,8 @@ double probed_rate(const JobPlan& planned) {
 }  // namespace
 
 ExitCode run_plan(const std::vector<std::string>& words) {
-  std::string path;
-  std::vector<std::string> overrides;
+  RecipeArguments given;
   double price_per_hour = 0.0;
-  bool json = false;
   Arguments parser({.verb = "plan",
                     .synopsis = "RECIPE [key=value…] [--price-per-hour P] [--json]",
                     .about = "Says what training a recipe will take on this machine: memory by part, steps "
@@ -32,19 +30,17 @@ ExitCode run_plan(const std::vector<std::string>& words) {
                              "headers of its files.",
                     .example = "graft plan recipes/cooking.yaml --price-per-hour 0.5"});
   parser.option("price-per-hour", "P", price_per_hour, "what an hour of this machine costs, in any currency");
-  parser.flag("json", json, "one JSON document instead of lines");
-  parser.operand("RECIPE", path);
-  parser.operands("key=value", overrides);
+  given.declare(parser, "one JSON document instead of lines");
   if (!parser.parse(words)) return ExitCode::kDone;
   check(price_per_hour >= 0, ExitCode::kUsage, "--price-per-hour: below 0 (got ", price_per_hour, ")");
 
-  const Job job = load_job(load_recipe(path, overrides));
+  const Job job = load_job(given.load());
   const JobPlan planned = plan_job(job, job.recipe.train);
   PlanReport report{.gemm_rate = probed_rate(planned), .installed_memory = installed_memory_bytes()};
   report.forecast = forecast_job(job, planned, report.gemm_rate);
   if (price_per_hour > 0)
     report.cost = cost_of(planned, job.data.train_report, report.forecast.seconds(), price_per_hour);
-  if (json) {
+  if (given.json) {
     print_json(plan_json(job, planned, report));
   } else {
     print(plan_text(job, planned, report));

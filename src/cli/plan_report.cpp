@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
 
 #include "base/text.h"
 #include "cli/train_report.h"
@@ -27,25 +26,10 @@ constexpr std::array kParts = {
     Part{"program", "graft and libtorch", &MemoryBytes::program},
 };
 
-std::string line(const char* label, const std::string& text) {
-  char buffer[32];
-  std::snprintf(buffer, sizeof buffer, "%-9s", label);
-  return buffer + text + "\n";
-}
-
-std::string number(const char* pattern, double value) {
-  char buffer[64];
-  std::snprintf(buffer, sizeof buffer, pattern, value);
-  return buffer;
-}
-
 std::string memory_lines(const MemoryBytes& memory, std::uint64_t installed) {
   std::string text;
   for (const Part& part : kParts) {
-    char buffer[96];
-    std::snprintf(buffer, sizeof buffer, "         %10s  %s\n", format_bytes(memory.*part.bytes).c_str(),
-                  part.shown);
-    text += buffer;
+    text += format("         %10s  %s\n", format_bytes(memory.*part.bytes).c_str(), part.shown);
   }
   if (installed == 0) return text;
   text += "         this machine has " + format_bytes(installed);
@@ -61,14 +45,14 @@ std::string time_text(const JobPlan& planned, const PlanReport& report) {
                      format_count(static_cast<std::int64_t>(rate)) + " a second";
   if (planned.work.evaluations > 0)
     text += "; " + format_seconds(forecast.evaluation_seconds) + " of it evaluation";
-  return text + " (products run at " + number("%.2f", report.gemm_rate / 1e12) + " TFLOP/s here)";
+  return text + " (products run at " + format("%.2f", report.gemm_rate / 1e12) + " TFLOP/s here)";
 }
 
 std::string cost_text(const Cost& cost) {
-  std::string text = number("%.4g", cost.total) + " at " + number("%g", cost.price_per_hour) + " an hour; " +
-                     number("%.3g", cost.per_1000_tokens) + " per 1,000 tokens of the data";
+  std::string text = format("%.4g", cost.total) + " at " + format("%g", cost.price_per_hour) + " an hour; " +
+                     format("%.3g", cost.per_1000_tokens) + " per 1,000 tokens of the data";
   if (cost.per_1000_chinese_characters)
-    text += ", " + number("%.3g", *cost.per_1000_chinese_characters) + " per 1,000 Chinese characters";
+    text += ", " + format("%.3g", *cost.per_1000_chinese_characters) + " per 1,000 Chinese characters";
   return text;
 }
 
@@ -146,8 +130,8 @@ Json plan_json(const Job& job, const JobPlan& planned, const PlanReport& report)
 std::string plan_text(const Job& job, const JobPlan& planned, const PlanReport& report) {
   std::string text = header_text(job, planned) + "\n";
   text += memory_lines(report.forecast.memory, report.installed_memory);
-  text += line("time", time_text(planned, report));
-  if (report.cost) text += line("cost", cost_text(*report.cost));
+  text += "time     " + time_text(planned, report) + "\n";
+  if (report.cost) text += "cost     " + cost_text(*report.cost) + "\n";
   return text;
 }
 

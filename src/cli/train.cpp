@@ -90,6 +90,41 @@ TrainOptions resumed_options(TrainOptions options, const Path& checkpoint) {
   return options;
 }
 
+// Hashes of a run's inputs. Reading a whole base takes as long as a step, so those of its files wait until
+// they are asked for, after the first step; a checkpoint is checked against them, so a resumed run begins
+// with them.
+class InputHashes {
+ public:
+  InputHashes(const Recipe& recipe, const Path& checkpoint)
+      : base_(std::async(checkpoint.empty() ? std::launch::deferred : std::launch::async, hash_model_files,
+                         Path(recipe.model.path))) {}
+
+  // Adds those of base and tokenizer to the record, and to run.json.
+  FutureHashes complete(RunRecord& record, const RunFolder& folder) {
+    return std::async(std::launch::deferred, [this, &record, &folder] {
+      record.hashes.merge(base_.get());
+      write_run_record(folder, record, nullptr);
+      return record.hashes;
+    });
+  }
+
+ private:
+  std::future<HashesByName> base_;
+};
+
+RunRecord record_of(const Job& job, const JobPlan& planned, const AdapterSet& adapters) {
+  const Recipe& recipe = job.recipe;
+  return {.base_path = recipe.model.path,
+          .chat_template = job.chat ? job.chat->name() : "none",
+          .seed = recipe.seed,
+          .trainable_parameters = adapters.parameter_count(),
+          .train_data = job.data.train_report,
+          .eval_data = job.data.eval_report,
+          .plan = planned.plan,
+          .hashes = {{"recipe", hash_recipe(recipe)},
+                     {"data", hash_data(job.data.train_report, job.data.eval_report)}}};
+}
+
 // A plan is an estimate, so it refuses nothing.
 void warn_of_memory(std::uint64_t planned) {
   const std::uint64_t installed = installed_memory_bytes();
@@ -178,35 +213,21 @@ ExitCode run_train(const std::vector<std::string>& words) {
   }
   const Path checkpoint = arguments->resume ? checkpoint_to_resume(wanted) : Path();
 
-  // A fresh run's first step waits for no hash; a checkpoint is checked against them.
-  std::future<HashesByName> model_hashes =
-      std::async(checkpoint.empty() ? std::launch::deferred : std::launch::async, hash_model_files,
-                 Path(wanted.model.path));
+  InputHashes hashes(wanted, checkpoint);
+  std::future<FactorsByModule> drawn =
+      std::async(std::launch::async, draw_adapter, wanted.model, wanted.lora, wanted.seed);
   const Job job = load_job(std::move(wanted));
   const Recipe& recipe = job.recipe;
   const JobPlan planned = plan_job(job, resumed_options(recipe.train, checkpoint));
   Decoder model = load_base(job, planned);
-  AdapterSet adapters = attach_adapters(model, recipe.lora, recipe.seed);
-  RunRecord record{.base_path = recipe.model.path,
-                   .chat_template = job.chat ? job.chat->name() : "none",
-                   .seed = recipe.seed,
-                   .trainable_parameters = adapters.parameter_count(),
-                   .train_data = job.data.train_report,
-                   .eval_data = job.data.eval_report,
-                   .plan = planned.plan,
-                   .hashes = {{"recipe", hash_recipe(recipe)},
-                              {"data", hash_data(job.data.train_report, job.data.eval_report)}}};
+  AdapterSet adapters = attach_adapters(model, recipe.lora, recipe.seed, drawn.get());
+  RunRecord record = record_of(job, planned, adapters);
   say(header_text(job, planned));
   warn_of_memory(forecast_job(job, planned, 0).memory.total());
   if (arguments->dry_run) return leave_untrained(*arguments, recipe, "dry_run");
 
   RunFolder folder(recipe.output_dir, arguments->existing());
   begin_files(folder, checkpoint, recipe, record);
-  const auto complete_record = [&] {
-    record.hashes.merge(model_hashes.get());
-    write_run_record(folder, record, nullptr);
-    return record.hashes;
-  };
   std::optional<Profile> profile;
   if (arguments->profile) profile.emplace(model.config, recipe.model.dtype, adapters.parameter_count());
   const Training training{
@@ -217,7 +238,7 @@ ExitCode run_train(const std::vector<std::string>& words) {
       .plan = planned.plan,
       .folder = folder,
       .base_path = recipe.model.path,
-      .hashes = std::async(std::launch::deferred, complete_record),
+      .hashes = hashes.complete(record, folder),
       .identity = std::async(std::launch::deferred, base_identity, std::cref(model), adapters.modules),
       .profile = profile ? &*profile : nullptr,
       .after_evaluation = [&](std::int64_t) {

@@ -1,23 +1,10 @@
 #include "cli/train_report.h"
 
-#include <cstdio>
-
 #include "base/text.h"
 #include "train/run_record.h"
 
 namespace graft {
 namespace {
-
-template <class... Values>
-std::string format(const char* pattern, Values... values) {
-  char buffer[256];
-  std::snprintf(buffer, sizeof buffer, pattern, values...);
-  return buffer;
-}
-
-std::string counted(std::int64_t count, const std::string& noun) {
-  return format_count(count) + " " + noun + (count == 1 ? "" : "s");
-}
 
 std::string millions(std::int64_t count) { return format("%.1f M", static_cast<double>(count) / 1e6); }
 

@@ -1,10 +1,10 @@
 #include <utility>
 
 #include "base/text.h"
-#include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/job.h"
 #include "cli/output.h"
+#include "cli/recipe_arguments.h"
 #include "train/run_folder.h"
 
 namespace graft {
@@ -45,9 +45,7 @@ void print_lines(const Findings& found) {
 }  // namespace
 
 ExitCode run_validate(const std::vector<std::string>& words) {
-  std::string path;
-  std::vector<std::string> overrides;
-  bool json = false;
+  RecipeArguments given;
   Arguments parser(
       {.verb = "validate",
        .synopsis = "RECIPE [key=value…] [--json]",
@@ -55,12 +53,10 @@ ExitCode run_validate(const std::vector<std::string>& words) {
            "Checks everything that can be checked without training: the recipe, every row of its data, the "
            "base's files, that its target modules exist.",
        .example = "graft validate recipes/cooking.yaml"});
-  parser.flag("json", json, "one JSON document instead of lines");
-  parser.operand("RECIPE", path);
-  parser.operands("key=value", overrides);
+  given.declare(parser, "one JSON document instead of lines");
   if (!parser.parse(words)) return ExitCode::kDone;
 
-  Recipe wanted = load_recipe(path, overrides);
+  Recipe wanted = given.load();
   const bool resumes = holds_run(wanted.output_dir);
   check_output_folder(wanted.output_dir, resumes ? ExistingRun::kResume : ExistingRun::kRefuse);
   const Job job = load_job(std::move(wanted));
@@ -69,7 +65,7 @@ ExitCode run_validate(const std::vector<std::string>& words) {
   const AdapterSet adapters = attach_adapters(model, recipe.lora, recipe.seed);
 
   const DataReport& rows = job.data.train_report;
-  const Findings found{.recipe = path,
+  const Findings found{.recipe = given.path,
                        .base = recipe.model.path,
                        .output_dir = recipe.output_dir,
                        .layers = model.config.num_hidden_layers,
@@ -80,7 +76,7 @@ ExitCode run_validate(const std::vector<std::string>& words) {
                        .target_tokens = rows.target_tokens,
                        .dropped = rows.dropped_long + rows.dropped_without_target,
                        .holds_run = resumes};
-  if (json) {
+  if (given.json) {
     print_json(to_json(found));
   } else {
     print_lines(found);

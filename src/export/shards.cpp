@@ -3,26 +3,25 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <span>
 
 #include "base/error.h"
 #include "base/json.h"
+#include "base/text.h"
+#include "store/safetensors_writer.h"
 
 namespace graft {
 namespace {
 
 /// Values decoded, merged and written at a time.
 constexpr std::int64_t kPieceValues = std::int64_t{1} << 22;
-/// The header's padding, so that tensor data starts aligned.
-constexpr std::size_t kHeaderAlignment = 8;
 
 std::int64_t bytes_of(const ExportTensor& tensor, at::ScalarType dtype) {
   return tensor.elements() * static_cast<std::int64_t>(c10::elementSize(dtype));
 }
 
-const char* safetensors_name(at::ScalarType dtype) {
-  return dtype == at::kBFloat16 ? "BF16" : dtype == at::kHalf ? "F16" : "F32";
+DType stored_type(at::ScalarType dtype) {
+  return dtype == at::kBFloat16 ? DType::kBF16 : dtype == at::kHalf ? DType::kF16 : DType::kF32;
 }
 
 std::vector<std::span<const ExportTensor>> cut(const std::vector<ExportTensor>& tensors, at::ScalarType dtype,
@@ -43,27 +42,7 @@ std::vector<std::span<const ExportTensor>> cut(const std::vector<ExportTensor>& 
   return shards;
 }
 
-/// Source: the format section of huggingface/safetensors.
-std::string header_of(std::span<const ExportTensor> tensors, at::ScalarType dtype) {
-  Json header;
-  header["__metadata__"] = {{"format", "pt"}};
-  std::int64_t offset = 0;
-  for (const ExportTensor& tensor : tensors) {
-    const std::int64_t end = offset + bytes_of(tensor, dtype);
-    header[tensor.name] = {
-        {"dtype", safetensors_name(dtype)}, {"shape", tensor.shape}, {"data_offsets", {offset, end}}};
-    offset = end;
-  }
-  std::string text = to_text(header);
-  text.append((kHeaderAlignment - text.size() % kHeaderAlignment) % kHeaderAlignment, ' ');
-  std::string length;
-  for (std::uint64_t size = text.size(), byte = 0; byte < 8; ++byte) {
-    length += static_cast<char>(size >> (8 * byte) & 0xffU);
-  }
-  return length + text;
-}
-
-void write_tensor(OutputFile& file, const ExportTensor& tensor, at::ScalarType dtype) {
+void write_tensor(SafetensorsWriter& file, const ExportTensor& tensor, at::ScalarType dtype) {
   const std::int64_t rows = tensor.shape.front();
   const std::int64_t width = std::max<std::int64_t>(1, tensor.elements() / std::max<std::int64_t>(1, rows));
   const std::int64_t step = std::max<std::int64_t>(1, kPieceValues / width);
@@ -80,16 +59,16 @@ void write_tensor(OutputFile& file, const ExportTensor& tensor, at::ScalarType d
 }
 
 void write_shard(const Path& path, std::span<const ExportTensor> tensors, at::ScalarType dtype) {
-  OutputFile file(path);
-  file.write(header_of(tensors, dtype));
+  std::vector<TensorView> views;
+  for (const ExportTensor& tensor : tensors)
+    views.push_back({.name = tensor.name, .dtype = stored_type(dtype), .shape = tensor.shape, .bytes = {}});
+  SafetensorsWriter file(path, views, {{"format", "pt"}});
   for (const ExportTensor& tensor : tensors) write_tensor(file, tensor, dtype);
   file.commit();
 }
 
 std::string shard_name(std::size_t index, std::size_t count) {
-  char name[64];
-  std::snprintf(name, sizeof(name), "model-%05zu-of-%05zu.safetensors", index + 1, count);
-  return name;
+  return format("model-%05zu-of-%05zu.safetensors", index + 1, count);
 }
 
 }  // namespace

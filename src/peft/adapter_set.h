@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "model/decoder.h"
+#include "peft/lora.h"
 #include "peft/options.h"
 
 namespace graft {
@@ -22,8 +23,13 @@ struct AdapterSet {
 /// Fills the slots of the linears that `options` targets with fresh adapters; everything else stays frozen.
 /// Initial values are pure functions of (seed, module). With options.from: load_adapter's work, checked
 /// against options. Errors (kUsage): a name that matches no module (the hint lists the names there are), the
-/// head is targeted (not yet).
-AdapterSet attach_adapters(Decoder& model, const LoraOptions& options, std::uint64_t seed);
+/// head is targeted (not yet). `drawn`: what draw_factors gave for the same options and seed, or nothing.
+AdapterSet attach_adapters(Decoder& model, const LoraOptions& options, std::uint64_t seed,
+                           FactorsByModule drawn = {});
+
+/// The fresh factors that attach_adapters gives a decoder of the same names and shapes, so that they can be
+/// drawn while a base loads; none with options.from. Errors: as attach_adapters.
+FactorsByModule draw_factors(const Decoder& outline, const LoraOptions& options, std::uint64_t seed);
 
 /// Adapters before there are any: what attach_adapters would attach.
 struct AdapterOutline {

@@ -57,11 +57,26 @@ void check_continues(const Decoder& model, const LoraOptions& wanted, const Lora
         Hint{"leave the key out: it comes from " + wanted.from});
 }
 
-AdapterSet attach_adapters(Decoder& model, const LoraOptions& options, std::uint64_t seed) {
+FactorsByModule draw_factors(const Decoder& outline, const LoraOptions& options, std::uint64_t seed) {
+  FactorsByModule factors;
+  if (!options.from.empty()) return factors;
+  const std::vector<std::string> modules =
+      select_modules(outline, options, TargetSource::kRecipe, "lora.target_modules");
+  const std::unordered_set<std::string> chosen(modules.begin(), modules.end());
+  outline.each_group([&](const LinearGroup& group) {
+    for (const Linear& linear : group.linears)
+      if (chosen.contains(linear.name)) factors.emplace(linear.name, fresh_factors(linear, options, seed));
+  });
+  return factors;
+}
+
+AdapterSet attach_adapters(Decoder& model, const LoraOptions& options, std::uint64_t seed,
+                           FactorsByModule drawn) {
   if (options.from.empty()) {
+    if (drawn.empty()) drawn = draw_factors(model, options, seed);
     AdapterSet set{.options = options, .modules = {}, .parameters = {}};
     set.modules = select_modules(model, options, TargetSource::kRecipe, "lora.target_modules");
-    install_lora(model, set, [&](const Linear& linear) { return fresh_factors(linear, options, seed); });
+    install_lora(model, set, [&](const Linear& linear) { return std::move(drawn.at(linear.name)); });
     return set;
   }
   AdapterFile file = read_adapter(model, options.from, ZeroAdapter::kAccept, OtherBase::kRefuse);

@@ -18,9 +18,14 @@ constexpr char kInitKey[] = "lora init";
 
 std::uint64_t key_of(const std::string& name) { return hash_name(name.data(), name.size()); }
 
-double initial_value(RandomStream& random, const LoraOptions& options, std::int64_t in) {
-  if (options.init == LoraInit::kGaussian) return random.normal() / static_cast<double>(options.r);
-  return (2.0 * random.uniform() - 1.0) / std::sqrt(static_cast<double>(in));
+void draw(RandomStream random, const LoraOptions& options, const at::Tensor& a) {
+  const auto rank = static_cast<double>(options.r), root = std::sqrt(static_cast<double>(a.size(1)));
+  float* values = a.mutable_data_ptr<float>();
+  if (options.init == LoraInit::kGaussian)
+    std::generate_n(values, a.numel(), [&] { return static_cast<float>(random.normal() / rank); });
+  else
+    std::generate_n(values, a.numel(),
+                    [&] { return static_cast<float>((2.0 * random.uniform() - 1.0) / root); });
 }
 
 }  // namespace
@@ -34,10 +39,7 @@ LoraFactors fresh_factors(const Linear& linear, const LoraOptions& options, std:
   const std::int64_t in = linear.weight->in_features();
   LoraFactors factors{linear.name, at::empty({options.r, in}, at::kFloat),
                       at::zeros({linear.weight->out_features(), options.r}, at::kFloat)};
-  RandomStream random(mix(mix(seed, key_of(kInitKey)), key_of(linear.name)));
-  float* values = factors.a.mutable_data_ptr<float>();
-  std::generate_n(values, factors.a.numel(),
-                  [&] { return static_cast<float>(initial_value(random, options, in)); });
+  draw(RandomStream(mix(mix(seed, key_of(kInitKey)), key_of(linear.name))), options, factors.a);
   return factors;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -27,8 +28,8 @@ class Lora : public Adapter {
   /// One entry per linear of the group, in its order; at least one with factors.
   Lora(std::vector<LoraFactors> factors, const LoraOptions& options);
 
-  std::vector<at::Tensor> forward(const LinearInput& input, const std::vector<Linear>& group, const Pass& pass,
-                                  const LinearOutput& output = {}) const override;
+  std::vector<at::Tensor> forward(const LinearInput& input, const std::vector<Linear>& group,
+                                  const Pass& pass, const LinearOutput& output = {}) const override;
   std::vector<Parameter> parameters() const override;
   at::Tensor merge_into(const Linear& linear, const at::Tensor& rows, std::int64_t first) const override;
 
@@ -43,5 +44,8 @@ double lora_scale(const LoraOptions& options);
 /// Fresh factors of one linear, a pure function of (seed, module): B zero, A uniform in ±1/sqrt(in) (what
 /// kaiming_uniform_(a=sqrt(5)) of PEFT's default amounts to) or normal with deviation 1/r (gaussian).
 LoraFactors fresh_factors(const Linear& linear, const LoraOptions& options, std::uint64_t seed);
+
+/// Factors under the paths of their linears.
+using FactorsByModule = std::map<std::string, LoraFactors>;
 
 }  // namespace graft

@@ -5,6 +5,22 @@
 #include <cmath>
 
 namespace graft {
+namespace {
+
+// Parts of one allocation, which all threads clear at once.
+std::vector<at::Tensor> zeros_like_all(const std::vector<at::Tensor>& values) {
+  std::int64_t total = 0, first = 0;
+  for (const at::Tensor& value : values) total += value.numel();
+  const at::Tensor all = at::zeros({total}, at::kFloat);
+  std::vector<at::Tensor> parts;
+  for (const at::Tensor& value : values) {
+    parts.push_back(all.narrow(0, first, value.numel()).view(value.sizes()));
+    first += value.numel();
+  }
+  return parts;
+}
+
+}  // namespace
 
 AdamW::AdamW(const std::vector<Parameter>& parameters, const OptimOptions& options)
     : options_(options), groups_(2) {
@@ -13,8 +29,10 @@ AdamW::AdamW(const std::vector<Parameter>& parameters, const OptimOptions& optio
     Group& group = groups_[parameter.name.find("lora_B") != std::string::npos ? 1 : 0];
     group.names.push_back(parameter.name);
     group.values.push_back(parameter.value);
-    group.exp_avgs.push_back(at::zeros_like(parameter.value, at::TensorOptions().requires_grad(false)));
-    group.exp_avg_sqs.push_back(at::zeros_like(parameter.value, at::TensorOptions().requires_grad(false)));
+  }
+  for (Group& group : groups_) {
+    group.exp_avgs = zeros_like_all(group.values);
+    group.exp_avg_sqs = zeros_like_all(group.values);
   }
 }
 

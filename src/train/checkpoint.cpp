@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstdio>
 
 #include "base/error.h"
 #include "base/json.h"
 #include "base/sha256.h"
+#include "base/text.h"
 #include "store/safetensors.h"
 
 namespace graft {
@@ -101,9 +101,7 @@ void read_tensors(const SafetensorsFile& file, const std::vector<Parameter>& par
 }  // namespace
 
 Path checkpoint_path(const Path& checkpoints, std::int64_t step) {
-  char name[32];
-  std::snprintf(name, sizeof name, "step-%06lld", static_cast<long long>(step));
-  return checkpoints / name;
+  return checkpoints / format("step-%06lld", static_cast<long long>(step));
 }
 
 void save_checkpoint(const Path& checkpoints, const RunState& state, const AdapterSet& adapters,

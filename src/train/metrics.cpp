@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -11,13 +10,6 @@ namespace graft {
 namespace {
 
 constexpr std::uint64_t kMaxMetricsBytes = std::uint64_t{1} << 30;
-
-template <class... Values>
-std::string format(const char* pattern, Values... values) {
-  char buffer[256];
-  std::snprintf(buffer, sizeof buffer, pattern, values...);
-  return buffer;
-}
 
 std::string step_of_total(std::int64_t step, std::int64_t total) {
   const auto width = static_cast<int>(std::to_string(total).size());

@@ -1,7 +1,6 @@
 #include "train/profile.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <vector>
 
 #include "base/machine.h"
@@ -28,17 +27,6 @@ WorkTitle title_of(Work work) {
                                                     {"optimizer", "optimizer"},
                                                     {"rest", "the rest"}};
   return kTitles[static_cast<std::size_t>(work)];
-}
-
-template <class... Values>
-std::string format(const char* pattern, Values... values) {
-  char buffer[256];
-  std::snprintf(buffer, sizeof buffer, pattern, values...);
-  return buffer;
-}
-
-std::string counted(std::int64_t count, const std::string& noun) {
-  return format_count(count) + " " + noun + (count == 1 ? "" : "s");
 }
 
 std::string tera(double rate) { return rate > 0 ? format("%.3f", rate / 1e12) : ""; }

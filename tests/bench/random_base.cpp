@@ -1,7 +1,6 @@
 #include "bench/random_base.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <string>
 #include <vector>
 
@@ -133,8 +132,7 @@ void write_weights(const Path& folder, const RandomBase& base) {
   for (const Stored& item : items) total += item.bytes();
   index["metadata"] = {{"total_size", total}};
   for (std::size_t i = 0; i < shards.size(); ++i) {
-    char name[64];
-    std::snprintf(name, sizeof name, "model-%05zu-of-%05zu.safetensors", i + 1, shards.size());
+    const std::string name = format("model-%05zu-of-%05zu.safetensors", i + 1, shards.size());
     write_shard(folder / name, weights, shards[i]);
     for (const Stored& item : shards[i])
       for (const TensorView& part : item.parts) index["weight_map"][part.name] = name;

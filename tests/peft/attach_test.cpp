@@ -45,6 +45,22 @@ TEST(Attach, AnOutlineCountsWhatWouldBeAttached) {
   EXPECT_EQ(outline_adapters(shapes, {}).first_block, 0);
 }
 
+TEST(Attach, FactorsDrawnFromAnOutlineAreThoseThatAttachingDraws) {
+  const Decoder shapes = outline_model({.path = (kGolden / "tiny_llama").string()}).model;
+  LoraOptions options;
+  options.target_modules = {.all_linear = false, .names = {"q_proj", "down_proj"}};
+  Decoder model = tiny_model(), other = tiny_model();
+  const AdapterSet set = attach_adapters(model, options, 3, draw_factors(shapes, options, 3));
+  const AdapterSet drawn_there = attach_adapters(other, options, 3);
+  ASSERT_EQ(set.parameters.size(), 8U);
+  ASSERT_EQ(drawn_there.parameters.size(), 8U);
+  for (std::size_t i = 0; i < 8; ++i) {
+    EXPECT_EQ(set.parameters[i].name, drawn_there.parameters[i].name);
+    EXPECT_TRUE(at::equal(set.parameters[i].value, drawn_there.parameters[i].value));
+  }
+  EXPECT_TRUE(draw_factors(shapes, continued(), 3).empty());
+}
+
 TEST(Attach, AnOutlineOfAnAdapterToContinueFromIsTheFiles) {
   const Decoder shapes = outline_model({.path = (kGolden / "tiny_llama").string()}).model;
   Decoder model = tiny_model();
