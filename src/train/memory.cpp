@@ -8,8 +8,9 @@
 namespace graft {
 namespace {
 
-// Resident after start-up: code and tables of libtorch and its libraries, compiled matrix kernels.
-constexpr std::uint64_t kProgramBytes = 190'000'000;
+// Resident after start-up: code and tables of libtorch and its libraries (119 MB), compiled matrix kernels,
+// the tokenizer.
+constexpr std::uint64_t kProgramBytes = 150'000'000;
 constexpr std::int64_t kLogitRows = 256;  // of logits that exist at a time
 // Of what a micro-step allocates, what free blocks that do not fit waste.
 constexpr double kSlack = 0.06;
