@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <cstdarg>
-#include <cstdio>
 #include <cstring>
+
+#include "base/format.h"
 
 namespace graft {
 namespace {
@@ -142,17 +142,6 @@ std::string printable(std::string_view text, std::size_t max_bytes) {
   return result;
 }
 
-std::string format(const char* pattern, ...) {
-  std::va_list values, again;
-  va_start(values, pattern);
-  va_copy(again, values);
-  std::string text(static_cast<std::size_t>(std::max(0, std::vsnprintf(nullptr, 0, pattern, values))), '\0');
-  std::vsnprintf(text.data(), text.size() + 1, pattern, again);
-  va_end(again);
-  va_end(values);
-  return text;
-}
-
 std::string format_bytes(std::uint64_t bytes) {
   const auto value = static_cast<double>(bytes);
   if (bytes < 1000) return std::to_string(bytes) + " B";
@@ -176,10 +165,6 @@ std::string format_count(std::int64_t count) {
     digits.insert(i, 1, ',');
   }
   return digits;
-}
-
-std::string counted(std::int64_t count, std::string_view noun) {
-  return format_count(count).append(" ").append(noun).append(count == 1 ? "" : "s");
 }
 
 std::vector<std::string> split(std::string_view text, char separator) {

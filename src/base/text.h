@@ -32,16 +32,12 @@ std::optional<std::string> nearest(std::string_view word, std::span<const std::s
 /// Control bytes as \xNN and length capped, so that a name from a file can stand in a message.
 std::string printable(std::string_view text, std::size_t max_bytes = 200);
 
-/// The text that printf would print. Source: ISO C, 7.23.6.1.
-[[gnu::format(printf, 1, 2)]] std::string format(const char* pattern, ...);
 /// "1.3 GB", "742 kB" (powers of 1,000).
 std::string format_bytes(std::uint64_t bytes);
 /// "2h05m", "3m12s", "4.1s".
 std::string format_seconds(double seconds);
 /// "1,234,567".
 std::string format_count(std::int64_t count);
-/// "1 step", "1,200 steps".
-std::string counted(std::int64_t count, std::string_view noun);
 std::vector<std::string> split(std::string_view text, char separator);
 std::string join(std::span<const std::string> parts, std::string_view separator);
 std::string_view trim(std::string_view text);

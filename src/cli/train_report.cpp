@@ -1,5 +1,6 @@
 #include "cli/train_report.h"
 
+#include "base/format.h"
 #include "base/text.h"
 #include "train/run_record.h"
 

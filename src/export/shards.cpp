@@ -6,8 +6,8 @@
 #include <span>
 
 #include "base/error.h"
+#include "base/format.h"
 #include "base/json.h"
-#include "base/text.h"
 #include "store/safetensors_writer.h"
 
 namespace graft {

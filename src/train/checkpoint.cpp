@@ -6,9 +6,9 @@
 #include <charconv>
 
 #include "base/error.h"
+#include "base/format.h"
 #include "base/json.h"
 #include "base/sha256.h"
-#include "base/text.h"
 #include "store/safetensors.h"
 
 namespace graft {

@@ -11,7 +11,9 @@ namespace {
 // Resident after start-up: code and tables of libtorch and its libraries (119 MB), compiled matrix kernels,
 // the tokenizer.
 constexpr std::uint64_t kProgramBytes = 150'000'000;
-constexpr std::int64_t kLogitRows = 256;  // of logits that exist at a time
+// fp32: rows of logits that exist at a time. bf16: bytes of the head that are packed at a time.
+constexpr std::int64_t kLogitRows = 256;
+constexpr std::uint64_t kPackedHead = std::uint64_t{8} << 20;
 // Of what a micro-step allocates, what free blocks that do not fit waste.
 constexpr double kSlack = 0.06;
 
@@ -71,6 +73,13 @@ std::uint64_t weight_bytes(const TrainingShape& shape) {
                          shape.base.embeddings);
 }
 
+// The rows with targets and their gradient; in bf16 its sums in fp32, for logits never leave the cache.
+std::uint64_t loss_bytes(const TrainingShape& shape, std::int64_t targets) {
+  const std::uint64_t size = bytes_per_value(shape), values = unsigned_of(targets * width(shape.config));
+  if (shape.dtype == ComputeDType::kBF16) return (2 * size + 4) * values + kPackedHead;
+  return size * (2 * values + unsigned_of(std::min(kLogitRows, targets) * shape.config.vocab_size));
+}
+
 }  // namespace
 
 std::uint64_t MemoryBytes::total() const {
@@ -113,11 +122,10 @@ MemoryBytes peak_memory(const TrainingShape& shape, Recompute policy, PackSize p
   // The block that is computed again holds what it would have kept.
   if (policy == Recompute::kBlocks) bytes.activations += tokens * all;
   if (policy == Recompute::kMlp) bytes.activations += tokens * (all - kept);
-  const std::uint64_t d = unsigned_of(width(shape.config));
-  bytes.loss = size * (2 * unsigned_of(pack.targets) * d + unsigned_of(std::min(kLogitRows, pack.targets)) *
-                                                               unsigned_of(shape.config.vocab_size));
+  bytes.loss = loss_bytes(shape, pack.targets);
   const std::uint64_t backward =
-      size * tokens * (kBackwardFeedForwards * unsigned_of(feed_forward(shape.config)) + kBackwardWidths * d);
+      size * tokens *
+      unsigned_of(kBackwardFeedForwards * feed_forward(shape.config) + kBackwardWidths * width(shape.config));
   // Two gradients of the MLP are in codes at a time.
   const std::uint64_t left_codes =
       shape.compute == Compute::kInt8 ? 2 * tokens * unsigned_of(feed_forward(shape.config)) : 0;

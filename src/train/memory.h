@@ -26,7 +26,7 @@ struct MemoryBytes {
   std::uint64_t optimizer = 0;  ///< moments
   std::uint64_t activations =
       0;                   ///< kept from forward to backward; of a block that is computed again, all of it
-  std::uint64_t loss = 0;  ///< the rows with targets, their gradient, a chunk of logits
+  std::uint64_t loss = 0;  ///< the rows with targets, their gradient, a piece of the head or of logits
   std::uint64_t scratch =
       0;  ///< what backward needs beyond the loss's bytes, and what the allocator cannot fill
   std::uint64_t data = 0;     ///< tokens and targets of the examples

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/format.h"
 #include "base/machine.h"
 #include "base/text.h"
 #include "train/gemm_probe.h"

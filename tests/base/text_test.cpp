@@ -51,18 +51,6 @@ TEST(Printable, EscapesControlBytesAndCutsLongText) {
   EXPECT_LT(printable(std::string(1'000'000, 'a')).size(), 210U);
 }
 
-TEST(Format, GivesWhatPrintfPrintsAtAnyLength) {
-  EXPECT_EQ(format("%-4s|%5.2f|%lld", "ab", 3.14159, 7LL), "ab  | 3.14|7");
-  EXPECT_EQ(format("%s", std::string(5000, 'x').c_str()), std::string(5000, 'x'));
-  EXPECT_EQ(format("100 %%"), "100 %");
-}
-
-TEST(Counted, SaysOneAndMany) {
-  EXPECT_EQ(counted(1, "step"), "1 step");
-  EXPECT_EQ(counted(0, "step"), "0 steps");
-  EXPECT_EQ(counted(1200, "step"), "1,200 steps");
-}
-
 TEST(Format, ReadsWell) {
   EXPECT_EQ(format_bytes(999), "999 B");
   EXPECT_EQ(format_bytes(742'000), "742 kB");

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/format.h"
 #include "base/text.h"
 #include "bench/random_weights.h"
 #include "store/nf4_tensor.h"
