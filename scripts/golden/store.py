@@ -48,9 +48,10 @@ def write_gguf():
     for kind in ("Q8_0", "Q4_1"):
         kind = gguf.GGMLQuantizationType[kind]
         writer.add_tensor(kind.name.lower(), gguf.quantize(values, kind), raw_dtype=kind)
-    # A type that graft does not read yet: 2 rows of one 256-value block each.
-    q4_k = gguf.GGMLQuantizationType.Q4_K
-    writer.add_tensor("k_quant", np.zeros((2, 144), dtype=np.uint8), raw_dtype=q4_k)
+    # 2 rows of one 256-value block each; then a type that graft does not read.
+    q4_k, iq2_xs = gguf.GGMLQuantizationType.Q4_K, gguf.GGMLQuantizationType.IQ2_XS
+    writer.add_tensor("k_quant", np.arange(288, dtype=np.uint8).reshape(2, 144) % 60, raw_dtype=q4_k)
+    writer.add_tensor("i_quant", np.zeros((2, 74), dtype=np.uint8), raw_dtype=iq2_xs)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "kernels/dtype.h"
+#include "kernels/k_blocks.h"
 
 // Whole models pass through these loops at start-up, so their bodies are free of branches and calls: the
 // compiler makes vector code of them (this file is compiled with -O3). Products and sums are rounded one by
@@ -12,7 +13,7 @@
 namespace graft {
 namespace {
 
-constexpr std::size_t kBlock = 32;  // values per block of every block type here
+constexpr std::size_t kBlock = 32;  // values per block of the types that are decoded here
 constexpr std::size_t kHalf = kBlock / 2;
 
 template <class Number>
@@ -90,6 +91,19 @@ void decode_q8_0(const std::byte* source, float* target) {
   for (std::size_t j = 0; j < kBlock; ++j) target[j] = d * static_cast<float>(codes[j]);
 }
 
+// fp16 scale, 16 bytes of nibbles: d * the value that the code stands for.
+void decode_iq4_nl(const std::byte* source, float* target) {
+  const float d = f32_of_f16(load<std::uint16_t>(source));
+  std::array<std::int32_t, kBlock> codes;
+  unpack_nibbles(source + 2, codes);
+  for (std::size_t j = 0; j < kBlock; ++j) target[j] = d * static_cast<float>(kIq4Values[codes[j]]);
+}
+
+template <class Format>
+void decode_k(const std::byte* source, std::size_t values, float* target) {
+  decode_k_blocks<Format, PlainHalf<float, identity>>(source, 0, static_cast<std::int64_t>(values), target);
+}
+
 template <void (*decode_block)(const std::byte*, float*)>
 void decode_blocks(DType dtype, const std::byte* source, std::size_t values, float* target) {
   const std::size_t bytes = traits(dtype).bytes;
@@ -123,6 +137,22 @@ void decode_to_f32(DType dtype, std::span<const std::byte> source, std::span<flo
       return decode_blocks<decode_q5_1>(dtype, from, values, to);
     case DType::kQ8_0:
       return decode_blocks<decode_q8_0>(dtype, from, values, to);
+    case DType::kQ2_K:
+      return decode_k<Q2K>(from, values, to);
+    case DType::kQ3_K:
+      return decode_k<Q3K>(from, values, to);
+    case DType::kQ4_K:
+      return decode_k<Q4K>(from, values, to);
+    case DType::kQ5_K:
+      return decode_k<Q5K>(from, values, to);
+    case DType::kQ6_K:
+      return decode_k<Q6K>(from, values, to);
+    case DType::kQ8_K:
+      return decode_k<Q8K>(from, values, to);
+    case DType::kIq4Nl:
+      return decode_blocks<decode_iq4_nl>(dtype, from, values, to);
+    case DType::kIq4Xs:
+      return decode_k<Iq4Xs>(from, values, to);
     default:
       assert(false && "holds no floats");
   }

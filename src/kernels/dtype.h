@@ -26,7 +26,15 @@ enum class DType : std::uint8_t {
   kQ4_1,
   kQ5_0,
   kQ5_1,
-  kQ8_0
+  kQ8_0,
+  kQ2_K,
+  kQ3_K,
+  kQ4_K,
+  kQ5_K,
+  kQ6_K,
+  kQ8_K,
+  kIq4Nl,
+  kIq4Xs
 };
 
 /// One row per DType. `values` share one block of `bytes` (1 for plain types).

@@ -57,12 +57,12 @@ class QuantizedWeight : public FrozenWeight {
 class BlockWeight final : public QuantizedWeight {
  public:
   BlockWeight(BlockMatrix matrix, std::shared_ptr<const void> owner, at::ScalarType dtype)
-      : QuantizedWeight(matrix.out, matrix.in, values_of(matrix.dtype), values_of(matrix.dtype), dtype),
+      : QuantizedWeight(matrix.out, matrix.in, kDecodeUnit, kDecodeUnit, dtype),
         matrix_(std::move(matrix)),
         owner_(std::move(owner)),
-        block_bytes_(traits(matrix_.dtype).bytes),
+        row_bytes_(static_cast<std::size_t>(in_ / values_of(matrix_.dtype)) * traits(matrix_.dtype).bytes),
         decode_(block_decode().run(matrix_.dtype)) {
-    assert(decode_ != nullptr && in_ % granule_ == 0);
+    assert(decode_ != nullptr && in_ % values_of(matrix_.dtype) == 0);
   }
 
   at::Tensor rows(std::int64_t first, std::int64_t last) const override {
@@ -77,19 +77,18 @@ class BlockWeight final : public QuantizedWeight {
 
  protected:
   void decode_run(std::int64_t row, std::int64_t first, std::int64_t count, Bf16Bits* to) const override {
-    decode_(row_blocks(row).data() + static_cast<std::size_t>(first / granule_) * block_bytes_, count, to);
+    decode_(row_blocks(row).data(), first, count, to);
   }
 
  private:
   std::span<const std::byte> row_blocks(std::int64_t row) const {
-    const auto bytes = static_cast<std::size_t>(in_ / granule_) * block_bytes_;
     const auto stored = matrix_.order.empty() ? row : matrix_.order[static_cast<std::size_t>(row)];
-    return matrix_.blocks.subspan(static_cast<std::size_t>(stored) * bytes, bytes);
+    return matrix_.blocks.subspan(static_cast<std::size_t>(stored) * row_bytes_, row_bytes_);
   }
 
   BlockMatrix matrix_;
   std::shared_ptr<const void> owner_;
-  std::size_t block_bytes_;
+  std::size_t row_bytes_;
   DecodeRun decode_;
 };
 

@@ -45,8 +45,12 @@ const TensorView* GgufFile::find(std::string_view name) const {
   if (place != index_.end()) return &tensors_[place->second];
   const auto unsupported = unsupported_.find(name);
   if (unsupported == unsupported_.end()) return nullptr;
-  fail(printable(path().string()), ": not yet supported: ", unsupported->second, " (tensor ", printable(name),
-       ")", Hint{"use a file of the types F32, F16, BF16, Q8_0, Q5_1, Q5_0, Q4_1, Q4_0"});
+  fail(
+      printable(path().string()), ": not yet supported: ", unsupported->second, " (tensor ", printable(name),
+      ")",
+      Hint{
+          "use a file of the types F32, F16, BF16, Q8_0, Q5_1, Q5_0, Q4_1, Q4_0, Q2_K to Q6_K, Q8_K, IQ4_NL, "
+          "IQ4_XS"});
 }
 
 bool GgufFile::has(std::string_view key) const { return metadata_.contains(key); }

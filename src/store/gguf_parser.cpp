@@ -47,11 +47,19 @@ struct UnsupportedType {
   std::uint32_t number;
   const char* name;
 };
-constexpr std::array<UnsupportedType, 20> kUnsupported{{
-    {9, "q8_1"},   {10, "q2_K"},   {11, "q3_K"},    {12, "q4_K"},   {13, "q5_K"},
-    {14, "q6_K"},  {15, "q8_K"},   {16, "iq2_xxs"}, {17, "iq2_xs"}, {18, "iq3_xxs"},
-    {19, "iq1_s"}, {20, "iq4_nl"}, {21, "iq3_s"},   {22, "iq2_s"},  {23, "iq4_xs"},
-    {29, "iq1_m"}, {34, "tq1_0"},  {35, "tq2_0"},   {39, "mxfp4"},  {40, "nvfp4"},
+constexpr std::array<UnsupportedType, 12> kUnsupported{{
+    {9, "q8_1"},
+    {16, "iq2_xxs"},
+    {17, "iq2_xs"},
+    {18, "iq3_xxs"},
+    {19, "iq1_s"},
+    {21, "iq3_s"},
+    {22, "iq2_s"},
+    {29, "iq1_m"},
+    {34, "tq1_0"},
+    {35, "tq2_0"},
+    {39, "mxfp4"},
+    {40, "nvfp4"},
 }};
 
 std::string name_of_unsupported(std::uint32_t number) {

@@ -45,15 +45,17 @@ void report(std::string_view format, int rounds, const Decode& decode) {
 int main(int argc, char** argv) {
   const int rounds = argc > 1 ? std::atoi(argv[1]) : 200;
   RandomStream random(1);
-  std::vector<std::byte> bytes(kCount * 34 / 32);
+  std::vector<std::byte> bytes(kCount * 292 / 256);
   for (std::byte& byte : bytes) byte = static_cast<std::byte>(random.next());
   constexpr std::int64_t kWidth = 1024;
   std::vector<Bf16Bits> out(kWidth);  // the scratch of a product: stays in L1
-  for (const DType dtype : {DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ5_1, DType::kQ8_0}) {
-    const auto row_bytes = static_cast<std::int64_t>(traits(dtype).bytes) * kWidth / 32;
+  for (const DType dtype :
+       {DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ5_1, DType::kQ8_0, DType::kQ2_K, DType::kQ3_K,
+        DType::kQ4_K, DType::kQ5_K, DType::kQ6_K, DType::kQ8_K, DType::kIq4Nl, DType::kIq4Xs}) {
+    const auto row_bytes = static_cast<std::int64_t>(traits(dtype).bytes * kWidth / traits(dtype).values);
     report(traits(dtype).name, rounds, [&](const BlockDecode& table) {
       for (std::int64_t i = 0; i < kCount / kWidth; ++i)
-        table.run(dtype)(bytes.data() + i * row_bytes, kWidth, out.data());
+        table.run(dtype)(bytes.data() + i * row_bytes, 0, kWidth, out.data());
     });
   }
   const std::vector<float> absmax(kCount / kNf4Block, 0.05F);

@@ -11,7 +11,9 @@
 namespace graft {
 namespace {
 
-constexpr DType kBlockTypes[] = {DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ5_1, DType::kQ8_0};
+constexpr DType kBlockTypes[] = {DType::kQ4_0, DType::kQ4_1,  DType::kQ5_0, DType::kQ5_1, DType::kQ8_0,
+                                 DType::kQ2_K, DType::kQ3_K,  DType::kQ4_K, DType::kQ5_K, DType::kQ6_K,
+                                 DType::kQ8_K, DType::kIq4Nl, DType::kIq4Xs};
 
 std::vector<std::byte> random_bytes(std::size_t count, unsigned seed) {
   std::mt19937 engine(seed);
@@ -45,24 +47,45 @@ TEST(BlockDecode, EveryPathEqualsRoundedFp32) {
     std::transform(exact.begin(), exact.end(), want.begin(), bf16_of_f32);
     for (const CpuPath path : cpu_paths()) {
       std::vector<Bf16Bits> got(values);
-      block_decode(path).run(dtype)(blocks.data(), static_cast<std::int64_t>(values), got.data());
+      block_decode(path).run(dtype)(blocks.data(), 0, static_cast<std::int64_t>(values), got.data());
       expect_same(got, want, std::string(traits(dtype).name) + ", " + std::string(name(path)));
     }
   }
 }
 
 TEST(BlockDecode, WritesNoMoreThanItsRun) {
-  const auto bytes = random_bytes(34, 2);
+  const auto bytes = random_bytes(292, 2);
   for (const DType dtype : kBlockTypes) {
     for (const CpuPath path : cpu_paths()) {
       std::vector<Bf16Bits> out(33, 7);
-      block_decode(path).run(dtype)(bytes.data(), 0, out.data());
+      block_decode(path).run(dtype)(bytes.data(), 0, 0, out.data());
       EXPECT_EQ(out.front(), 7);
-      block_decode(path).run(dtype)(bytes.data(), 32, out.data());
+      block_decode(path).run(dtype)(bytes.data(), 0, 32, out.data());
       EXPECT_EQ(out.back(), 7) << traits(dtype).name << ", " << name(path);
     }
   }
   EXPECT_EQ(block_decode().run(DType::kBF16), nullptr);
+}
+
+// A product reads panels of a row: runs that begin and end within blocks.
+TEST(BlockDecode, RunsBeginAndEndAtAnyMultipleOf32) {
+  constexpr std::int64_t kRow = 768;
+  for (const DType dtype : kBlockTypes) {
+    const auto blocks = random_bytes(kRow / traits(dtype).values * traits(dtype).bytes, 6);
+    for (const CpuPath path : cpu_paths()) {
+      const DecodeRun decode = block_decode(path).run(dtype);
+      std::vector<Bf16Bits> row(kRow);
+      decode(blocks.data(), 0, kRow, row.data());
+      for (std::int64_t first = 0; first < kRow; first += kDecodeUnit) {
+        for (std::int64_t last = first; last <= kRow; last += kDecodeUnit) {
+          std::vector<Bf16Bits> run(static_cast<std::size_t>(last - first));
+          decode(blocks.data(), first, last - first, run.data());
+          expect_same(run, {row.begin() + first, row.begin() + last},
+                      std::string(traits(dtype).name) + ", " + std::string(name(path)));
+        }
+      }
+    }
+  }
 }
 
 // Runs of every start and length in tensors of several block sizes, with plain and with doubly quantised

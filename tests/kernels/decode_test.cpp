@@ -36,7 +36,9 @@ TEST_P(Decode, EqualsTheGgufPackageBitForBit) {
 
 INSTANTIATE_TEST_SUITE_P(AllTypes, Decode,
                          ::testing::Values(DType::kF16, DType::kBF16, DType::kQ4_0, DType::kQ4_1,
-                                           DType::kQ5_0, DType::kQ5_1, DType::kQ8_0),
+                                           DType::kQ5_0, DType::kQ5_1, DType::kQ8_0, DType::kQ2_K,
+                                           DType::kQ3_K, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K,
+                                           DType::kQ8_K, DType::kIq4Nl, DType::kIq4Xs),
                          [](const auto& test) { return std::string(traits(test.param).name); });
 
 TEST(Decode, ReadsFromAnyAddress) {

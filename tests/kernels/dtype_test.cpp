@@ -16,7 +16,9 @@ TEST(DType, IsFoundByTheNamesThatFilesUse) {
   EXPECT_FALSE(dtype_of_safetensors("bf16").has_value());
   EXPECT_FALSE(dtype_of_safetensors("").has_value());
   EXPECT_EQ(dtype_of_ggml(3), DType::kQ4_1);
-  EXPECT_FALSE(dtype_of_ggml(12).has_value());
+  EXPECT_EQ(dtype_of_ggml(12), DType::kQ4_K);
+  EXPECT_EQ(dtype_of_ggml(20), DType::kIq4Nl);
+  EXPECT_FALSE(dtype_of_ggml(16).has_value());
   EXPECT_FALSE(dtype_of_ggml(0xFFFFFFFF).has_value());
   EXPECT_EQ(traits(DType::kQ8_0).bytes, 34U);
   EXPECT_TRUE(holds_floats(DType::kQ5_1));

@@ -62,11 +62,33 @@ TEST_F(PackageGguf, HasTensorsInTorchOrder) {
   EXPECT_EQ(file_.find("absent"), nullptr);
 }
 
+TEST_F(PackageGguf, HasKQuants) {
+  const TensorView* tensor = file_.find("k_quant");
+  EXPECT_EQ(tensor->dtype, DType::kQ4_K);
+  EXPECT_EQ(tensor->shape, (std::vector<std::int64_t>{2, 256}));
+  const std::vector<float> values = decode(*tensor);
+  EXPECT_FLOAT_EQ(values[0], -0.00036716F);  // gguf's dequantize
+  EXPECT_FLOAT_EQ(values[511], 0.01047516F);
+}
+
 TEST_F(PackageGguf, RefusesATypeItCannotDecodeOnlyWhenItIsAskedFor) {
-  EXPECT_EQ(file_.tensors().size(), 4U);
-  EXPECT_EQ(file_.unsupported().at("k_quant"), "q4_K");
-  EXPECT_TRUE(
-      contains(error_of([&] { file_.find("k_quant"); }).what(), "not yet supported: q4_K (tensor k_quant)"));
+  EXPECT_EQ(file_.tensors().size(), 5U);
+  EXPECT_EQ(file_.unsupported().at("i_quant"), "iq2_xs");
+  const Error error = error_of([&] { file_.find("i_quant"); });
+  EXPECT_TRUE(contains(error.what(), "not yet supported: iq2_xs (tensor i_quant)"));
+}
+
+TEST(GgufFile, RefusesRowsThatKBlocksDoNotDivide) {
+  const TemporaryFolder folder;
+  write_file(folder / "f", GgufBuilder(1, 0).tensor("a", {288, 8}, 12, 0).with_data(std::string(1296, 'x')));
+  EXPECT_TRUE(contains(error_of([&] { GgufFile(folder / "f"); }).what(),
+                       "rows of 288 values cannot be cut into q4_k blocks of 256"));
+}
+
+TEST(GgufFile, NamesATypeThatIsUnknownByItsNumber) {
+  const TemporaryFolder folder;
+  write_file(folder / "f", GgufBuilder(1, 0).tensor("a", {256}, 99, 0).with_data(std::string(256, 'x')));
+  EXPECT_TRUE(contains(error_of([&] { GgufFile(folder / "f").find("a"); }).what(), "ggml type 99"));
 }
 
 TEST(GgufFile, ReadsVersionTwoAndItsOwnAlignment) {

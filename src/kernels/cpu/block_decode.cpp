@@ -4,10 +4,14 @@
 #include <array>
 #include <cassert>
 
+#include "kernels/k_blocks.h"
+
 namespace graft {
 namespace {
 
-constexpr std::int64_t kChunk = 256;  // weights decoded at a time, a multiple of every GGUF block
+constexpr std::int64_t kChunk = 256;  // weights decoded at a time
+
+using RoundedHalf = PlainHalf<Bf16Bits, bf16_of_f32>;
 
 // What the vector tables must equal: decoded to fp32, then rounded.
 template <class Decode>
@@ -20,12 +24,17 @@ void through_fp32(std::int64_t count, Bf16Bits* out, const Decode& decode) {
   }
 }
 
+// Blocks of 32.
 template <DType dtype>
-void decode_run(const std::byte* blocks, std::int64_t count, Bf16Bits* out) {
+void decode_run(const std::byte* blocks, std::int64_t first, std::int64_t count, Bf16Bits* out) {
   const DTypeTraits& type = traits(dtype);
-  const auto bytes = [&](std::size_t values) { return values / type.values * type.bytes; };
-  through_fp32(count, out, [&](std::int64_t first, std::span<float> chunk) {
-    decode_to_f32(dtype, {blocks + bytes(static_cast<std::size_t>(first)), bytes(chunk.size())}, chunk);
+  assert(type.values == kDecodeUnit);
+  const auto bytes = [&](std::int64_t values) {
+    return static_cast<std::size_t>(values) / type.values * type.bytes;
+  };
+  through_fp32(count, out, [&](std::int64_t i, std::span<float> chunk) {
+    const auto size = static_cast<std::int64_t>(chunk.size());
+    decode_to_f32(dtype, {blocks + bytes(first + i), bytes(size)}, chunk);
   });
 }
 
@@ -41,6 +50,14 @@ const BlockDecode block_tables::kScalar = {.q4_0 = decode_run<DType::kQ4_0>,
                                            .q5_0 = decode_run<DType::kQ5_0>,
                                            .q5_1 = decode_run<DType::kQ5_1>,
                                            .q8_0 = decode_run<DType::kQ8_0>,
+                                           .q2_k = decode_k_blocks<Q2K, RoundedHalf>,
+                                           .q3_k = decode_k_blocks<Q3K, RoundedHalf>,
+                                           .q4_k = decode_k_blocks<Q4K, RoundedHalf>,
+                                           .q5_k = decode_k_blocks<Q5K, RoundedHalf>,
+                                           .q6_k = decode_k_blocks<Q6K, RoundedHalf>,
+                                           .q8_k = decode_k_blocks<Q8K, RoundedHalf>,
+                                           .iq4_nl = decode_run<DType::kIq4Nl>,
+                                           .iq4_xs = decode_k_blocks<Iq4Xs, RoundedHalf>,
                                            .nf4 = decode_nf4_run};
 
 DecodeRun BlockDecode::run(DType dtype) const {
@@ -55,6 +72,22 @@ DecodeRun BlockDecode::run(DType dtype) const {
       return q5_1;
     case DType::kQ8_0:
       return q8_0;
+    case DType::kQ2_K:
+      return q2_k;
+    case DType::kQ3_K:
+      return q3_k;
+    case DType::kQ4_K:
+      return q4_k;
+    case DType::kQ5_K:
+      return q5_k;
+    case DType::kQ6_K:
+      return q6_k;
+    case DType::kQ8_K:
+      return q8_k;
+    case DType::kIq4Nl:
+      return iq4_nl;
+    case DType::kIq4Xs:
+      return iq4_xs;
     default:
       return nullptr;
   }

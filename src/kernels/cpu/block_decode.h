@@ -9,9 +9,11 @@
 
 namespace graft {
 
-/// Decodes `count` weights (a multiple of 32) from the start of a GGUF block to bf16; bytes and target at any
-/// address.
-using DecodeRun = void (*)(const std::byte* blocks, std::int64_t count, Bf16Bits* out);
+/// Decodes weights first … first + count - 1 (multiples of 32) of a row of GGUF blocks to bf16; bytes and
+/// target at any address.
+using DecodeRun = void (*)(const std::byte* blocks, std::int64_t first, std::int64_t count, Bf16Bits* out);
+/// What first and count of a DecodeRun are multiples of: in every format, 32 weights can be decoded alone.
+inline constexpr std::int64_t kDecodeUnit = 32;
 /// Decodes weights first … first + count - 1 of a tensor to bf16; fastest where first is the start of a
 /// block.
 using DecodeNf4Run = void (*)(const Nf4View& weights, std::int64_t first, std::int64_t count, Bf16Bits* out);
@@ -20,7 +22,7 @@ using DecodeNf4Run = void (*)(const Nf4View& weights, std::int64_t first, std::i
 /// (decode_to_f32, decode_nf4) and rounding to nearest even, bit for bit; which NaN comes out of an infinite
 /// scale is the machine's choice.
 struct BlockDecode {
-  DecodeRun q4_0, q4_1, q5_0, q5_1, q8_0;
+  DecodeRun q4_0, q4_1, q5_0, q5_1, q8_0, q2_k, q3_k, q4_k, q5_k, q6_k, q8_k, iq4_nl, iq4_xs;
   DecodeNf4Run nf4;
 
   /// The function for a GGUF block type; null for other types.

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "kernels/half.h"
+#include "kernels/k_blocks.h"
 
 namespace graft {
 namespace {
@@ -104,17 +104,31 @@ inline Bf16Bits look_up(const Table& table, unsigned code) {
   return static_cast<Bf16Bits>(low[code] | (high[code] << 8));
 }
 
-[[gnu::always_inline]] inline void scale_bytes(const std::byte* codes, float scale, Bf16Bits* out) {
-  const __m256 factor = _mm256_set1_ps(scale);
-  const auto products = [&](const std::byte* from) {
-    const __m128i eight = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from));
-    return _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(eight)), factor);
-  };
-  for (int i = 0; i < 32; i += 16) {
-    const __m256i weights = round_to_bf16(products(codes + i), products(codes + i + 8));
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i), weights);
-  }
+[[gnu::always_inline]] inline __m256 scaled_bytes(const void* codes, float scale) {
+  const __m128i bytes = _mm_loadl_epi64(static_cast<const __m128i*>(codes));
+  return _mm256_mul_ps(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)), _mm256_set1_ps(scale));
 }
+
+[[gnu::always_inline]] inline void store_rounded(__m256 first, __m256 second, Bf16Bits* out) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), round_to_bf16(first, second));
+}
+
+[[gnu::always_inline]] inline void scale_bytes(const std::byte* codes, float scale, Bf16Bits* out) {
+  for (int i = 0; i < 32; i += 16)
+    store_rounded(scaled_bytes(codes + i, scale), scaled_bytes(codes + i + 8, scale), out + i);
+}
+
+struct VectorHalf {
+  [[gnu::always_inline]] static void write(const std::int8_t* codes, float scale, Bf16Bits* out) {
+    store_rounded(scaled_bytes(codes, scale), scaled_bytes(codes + 8, scale), out);
+  }
+  [[gnu::always_inline]] static void write(const std::int8_t* codes, float scale, float minimum,
+                                           Bf16Bits* out) {
+    const __m256 term = _mm256_set1_ps(minimum);
+    store_rounded(_mm256_sub_ps(scaled_bytes(codes, scale), term),
+                  _mm256_sub_ps(scaled_bytes(codes + 8, scale), term), out);
+  }
+};
 
 }  // namespace
 }  // namespace graft

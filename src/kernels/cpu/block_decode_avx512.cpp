@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "kernels/half.h"
+#include "kernels/k_blocks.h"
 
 namespace graft {
 namespace {
@@ -70,13 +70,28 @@ inline Bf16Bits look_up(const Table& table, unsigned code) {
   return weights[code];
 }
 
-[[gnu::always_inline]] inline void scale_bytes(const std::byte* codes, float scale, Bf16Bits* out) {
-  for (int i = 0; i < 32; i += 16) {
-    const __m512 values = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(load_codes(codes + i)));
-    const __m256i weights = round_to_bf16(_mm512_mul_ps(values, _mm512_set1_ps(scale)));
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i), weights);
-  }
+[[gnu::always_inline]] inline __m512 scaled_bytes(const void* codes, float scale) {
+  const __m128i bytes = _mm_loadu_si128(static_cast<const __m128i*>(codes));
+  return _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes)), _mm512_set1_ps(scale));
 }
+
+[[gnu::always_inline]] inline void store_rounded(__m512 weights, Bf16Bits* out) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), round_to_bf16(weights));
+}
+
+[[gnu::always_inline]] inline void scale_bytes(const std::byte* codes, float scale, Bf16Bits* out) {
+  for (int i = 0; i < 32; i += 16) store_rounded(scaled_bytes(codes + i, scale), out + i);
+}
+
+struct VectorHalf {
+  [[gnu::always_inline]] static void write(const std::int8_t* codes, float scale, Bf16Bits* out) {
+    store_rounded(scaled_bytes(codes, scale), out);
+  }
+  [[gnu::always_inline]] static void write(const std::int8_t* codes, float scale, float minimum,
+                                           Bf16Bits* out) {
+    store_rounded(_mm512_sub_ps(scaled_bytes(codes, scale), _mm512_set1_ps(minimum)), out);
+  }
+};
 
 }  // namespace
 }  // namespace graft
