@@ -6,6 +6,7 @@
 #include "kernels/encode.h"
 #include "ops/block_gemm.h"
 #include "ops/gradients.h"
+#include "random_blocks.h"
 
 namespace graft {
 namespace {
@@ -47,15 +48,16 @@ FrozenWeightPtr nf4_of(const at::Tensor& w) {
 }
 
 void expect_products_of_decoded_rows(const FrozenWeight& weight) {
+  const auto in = weight.in_features();
   const auto decoded = weight.rows(0, kOut).to(at::kBFloat16).to(at::kDouble);
   for (const std::int64_t tokens : {1, 5, 64, 130}) {
-    const auto x = random({tokens, kIn}, at::kBFloat16), dy = random({tokens, kOut}, at::kBFloat16);
+    const auto x = random({tokens, in}, at::kBFloat16), dy = random({tokens, kOut}, at::kBFloat16);
     EXPECT_LT(relative_difference(weight.times_transposed(x), at::mm(x.to(at::kDouble), decoded.t())), kBf16);
     EXPECT_LT(relative_difference(weight.times(dy), at::mm(dy.to(at::kDouble), decoded)), kBf16);
     EXPECT_LT(relative_difference(weight.times_transposed_f32(x), at::mm(x.to(at::kDouble), decoded.t())),
               kBf16);
   }
-  const auto wide = random({3, kIn}, at::kFloat);
+  const auto wide = random({3, in}, at::kFloat);
   EXPECT_LT(relative_difference(weight.times_transposed(wide), at::mm(wide, weight.rows(0, kOut).t())), 1e-6);
 }
 
@@ -78,6 +80,21 @@ TEST(BlockWeight, LooksUpRowsInTheComputeType) {
   const auto found = q8.weight->look_up(at::tensor({5, 0, 5}, at::kLong));
   const auto rows = q8.weight->rows(0, kOut).to(at::kBFloat16);
   EXPECT_TRUE(at::equal(found, at::stack({rows[5], rows[0], rows[5]})));
+}
+
+// Products read panels of fewer weights than a block of 256 has.
+TEST(BlockWeight, MultipliesByBlocksWiderThanAPanel) {
+  at::manual_seed(25);
+  constexpr std::int64_t kWide = 1792;  // deeper than a packed piece
+  for (const DType dtype : {DType::kQ2_K, DType::kQ3_K, DType::kQ4_K, DType::kQ5_K, DType::kQ6_K,
+                            DType::kQ8_K, DType::kIq4Nl, DType::kIq4Xs}) {
+    SCOPED_TRACE(traits(dtype).name);
+    const auto blocks =
+        std::make_shared<std::vector<std::byte>>(random_blocks(dtype, kOut * kWide, /*seed=*/7));
+    const auto weight =
+        block_weight({.dtype = dtype, .out = kOut, .in = kWide, .blocks = *blocks}, blocks, at::kBFloat16);
+    expect_products_of_decoded_rows(*weight);
+  }
 }
 
 TEST(Nf4Weight, MultipliesByWhatItDecodesTo) {
