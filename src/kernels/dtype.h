@@ -53,9 +53,10 @@ std::optional<DType> dtype_of_ggml(std::uint32_t type);
 /// True for the types that decode_to_f32 takes.
 bool holds_floats(DType dtype);
 
-/// Decodes `values` numbers of any float or block type to fp32, bit-equal to the gguf package's dequantize.
-/// values is a multiple of the block; source.size() is exactly the bytes that they take. No errors: callers
-/// check. Source: ggml-quants (block layouts), GGUF v3.
+/// Decodes `values` numbers of any float or block type to fp32, bit-equal to the gguf package's dequantize
+/// (to ggml's for Q8_K, which the package does not decode). values is a multiple of the block; source.size()
+/// is exactly the bytes that they take. No errors: callers check. Source: ggml-quants (block layouts), GGUF
+/// v3.
 void decode_to_f32(DType dtype, std::span<const std::byte> source, std::span<float> target);
 
 }  // namespace graft
