@@ -9,9 +9,9 @@
 /// compiler makes vector code of them. As files compiled for different instruction sets must not share a
 /// function, everything is internal and nothing of the standard library is called.
 ///
-/// A block is 8 groups of 32 weights, each group half by half: weight = scale * code - minimum, products and
-/// differences rounded one by one as the gguf package's numpy code does. A format reads scales and minima of
-/// a whole block when it is constructed, and gives the codes of one group. Source: ggml-common.h, gguf's
+/// A block is 8 groups of 32 weights, each group two halves with a scale of their own: weight = scale * code
+/// - minimum, products and differences rounded one by one as the gguf package's numpy code does. A format
+/// gives the scale and minimum of one of 16 halves, and the codes of a group. Source: ggml-common.h, gguf's
 /// quants.py.
 namespace graft {
 namespace {
@@ -41,7 +41,7 @@ struct Codes {
     for (int i = 0; i < 8; ++i) codes.words[i] = read_at<std::uint32_t>(from + 4 * i);
     return codes;
   }
-  [[gnu::always_inline]] Codes bits(unsigned shift, std::uint32_t mask) const {
+  [[gnu::always_inline]] Codes bits(int shift, std::uint32_t mask) const {
     Codes taken;
     for (int i = 0; i < 8; ++i) taken.words[i] = (words[i] >> shift) & each_byte(mask);
     return taken;
@@ -62,20 +62,18 @@ struct Codes {
 
 // Scales of 16 weights in 4 bits, minima in the other 4: scales[16], codes of 2 bits [64], d, dmin.
 struct Q2K {
-  static constexpr std::int64_t kBytes = 84, kScaled = kKHalf;
+  static constexpr std::int64_t kBytes = 84;
   static constexpr bool kHasMinimum = true;
-  float scale[16], minimum[16];
   const std::byte* block;
+  float d = half_at(block + 80), dmin = half_at(block + 82);
 
-  [[gnu::always_inline]] explicit Q2K(const std::byte* from) : block(from) {
-    const float d = half_at(from + 80), dmin = half_at(from + 82);
-    for (int i = 0; i < 16; ++i) {
-      const int both = byte_at(from + i);
-      scale[i] = d * static_cast<float>(both & 15);
-      minimum[i] = dmin * static_cast<float>(both >> 4);
-    }
+  [[gnu::always_inline]] float scale(int half) const {
+    return d * static_cast<float>(byte_at(block + half) & 15);
   }
-  [[gnu::always_inline]] void codes(unsigned group, std::int8_t* out) const {
+  [[gnu::always_inline]] float minimum(int half) const {
+    return dmin * static_cast<float>(byte_at(block + half) >> 4);
+  }
+  [[gnu::always_inline]] void codes(int group, std::int8_t* out) const {
     Codes::at(block + 16 + group / 4 * 32).bits(group % 4 * 2, 3).write<0>(out);
   }
 };
@@ -83,63 +81,54 @@ struct Q2K {
 // Codes of 2 bits and a third that is stored upside down: third bits [32], low bits [64], scales[12] of 6
 // bits, d.
 struct Q3K {
-  static constexpr std::int64_t kBytes = 110, kScaled = kKHalf;
+  static constexpr std::int64_t kBytes = 110;
   static constexpr bool kHasMinimum = false;
-  float scale[16];
   const std::byte* block;
+  float d = half_at(block + 108);
 
-  [[gnu::always_inline]] explicit Q3K(const std::byte* from) : block(from) {
-    const float d = half_at(from + 108);
-    const std::byte *low = from + 96, *high = from + 104;
-    for (int place = 0; place < 4; ++place)
-      for (int i = 0; i < 4; ++i) {
-        const int code = ((byte_at(low + place % 2 * 4 + i) >> (place / 2 * 4)) & 15) |
-                         (((byte_at(high + i) >> (place * 2)) & 3) << 4);
-        scale[place * 4 + i] = d * static_cast<float>(code - 32);
-      }
+  [[gnu::always_inline]] float scale(int half) const {
+    const int low = (byte_at(block + 96 + half % 8) >> (half / 8 * 4)) & 15;
+    const int high = (byte_at(block + 104 + half % 4) >> (half / 4 * 2)) & 3;
+    return d * static_cast<float>((low | (high << 4)) - 32);
   }
-  [[gnu::always_inline]] void codes(unsigned group, std::int8_t* out) const {
+  [[gnu::always_inline]] void codes(int group, std::int8_t* out) const {
     const Codes third = Codes::at(block).bits(group, 1);
     Codes::at(block + 32 + group / 4 * 32).bits(group % 4 * 2, 3).with(third, 2).write<4>(out);
   }
 };
 
-// What Q4_K and Q5_K begin with: d, dmin, 8 scales and 8 minima of 6 bits in 12 bytes.
+// What Q4_K and Q5_K begin with: d, dmin, 8 scales and 8 minima of 6 bits in 12 bytes. Those of the last four
+// groups have their high bits above the others'.
 struct K4Scales {
-  float scale[8], minimum[8];
+  const std::byte* block;
+  float d = half_at(block), dmin = half_at(block + 2);
 
-  [[gnu::always_inline]] explicit K4Scales(const std::byte* from) {
-    const float d = half_at(from), dmin = half_at(from + 2);
-    for (int i = 0; i < 4; ++i) {
-      const int first = byte_at(from + 4 + i), second = byte_at(from + 8 + i), rest = byte_at(from + 12 + i);
-      scale[i] = d * static_cast<float>(first & 63);
-      scale[4 + i] = d * static_cast<float>((rest & 15) | ((first >> 2) & 48));
-      minimum[i] = dmin * static_cast<float>(second & 63);
-      minimum[4 + i] = dmin * static_cast<float>((rest >> 4) | ((second >> 2) & 48));
-    }
+  [[gnu::always_inline]] float scale(int half) const {
+    const int group = half / 2, own = byte_at(block + 4 + group % 4), rest = byte_at(block + 12 + group % 4);
+    return d * static_cast<float>(group < 4 ? own & 63 : (rest & 15) | ((own >> 2) & 48));
+  }
+  [[gnu::always_inline]] float minimum(int half) const {
+    const int group = half / 2, own = byte_at(block + 8 + group % 4), rest = byte_at(block + 12 + group % 4);
+    return dmin * static_cast<float>(group < 4 ? own & 63 : (rest >> 4) | ((own >> 2) & 48));
   }
 };
 
 // K4Scales, then codes of 4 bits [128].
 struct Q4K : K4Scales {
-  static constexpr std::int64_t kBytes = 144, kScaled = kKGroup;
+  static constexpr std::int64_t kBytes = 144;
   static constexpr bool kHasMinimum = true;
-  const std::byte* block;
 
-  [[gnu::always_inline]] explicit Q4K(const std::byte* from) : K4Scales(from), block(from) {}
-  [[gnu::always_inline]] void codes(unsigned group, std::int8_t* out) const {
+  [[gnu::always_inline]] void codes(int group, std::int8_t* out) const {
     Codes::at(block + 16 + group / 2 * 32).bits(group % 2 * 4, 15).write<0>(out);
   }
 };
 
 // K4Scales, then fifth bits [32], low bits [128].
 struct Q5K : K4Scales {
-  static constexpr std::int64_t kBytes = 176, kScaled = kKGroup;
+  static constexpr std::int64_t kBytes = 176;
   static constexpr bool kHasMinimum = true;
-  const std::byte* block;
 
-  [[gnu::always_inline]] explicit Q5K(const std::byte* from) : K4Scales(from), block(from) {}
-  [[gnu::always_inline]] void codes(unsigned group, std::int8_t* out) const {
+  [[gnu::always_inline]] void codes(int group, std::int8_t* out) const {
     const Codes fifth = Codes::at(block + 16).bits(group, 1);
     Codes::at(block + 48 + group / 2 * 32).bits(group % 2 * 4, 15).with(fifth, 4).write<0>(out);
   }
@@ -147,17 +136,16 @@ struct Q5K : K4Scales {
 
 // Low 4 bits of the codes [128], high 2 bits [64], scales[16] of 8 bits, d.
 struct Q6K {
-  static constexpr std::int64_t kBytes = 210, kScaled = kKHalf;
+  static constexpr std::int64_t kBytes = 210;
   static constexpr bool kHasMinimum = false;
-  float scale[16];
   const std::byte* block;
+  float d = half_at(block + 208);
 
-  [[gnu::always_inline]] explicit Q6K(const std::byte* from) : block(from) {
-    const float d = half_at(from + 208);
-    for (int i = 0; i < 16; ++i) scale[i] = d * static_cast<float>(static_cast<std::int8_t>(from[192 + i]));
+  [[gnu::always_inline]] float scale(int half) const {
+    return d * static_cast<float>(read_at<std::int8_t>(block + 192 + half));
   }
-  [[gnu::always_inline]] void codes(unsigned group, std::int8_t* out) const {
-    const unsigned part = group / 4, place = group % 4;
+  [[gnu::always_inline]] void codes(int group, std::int8_t* out) const {
+    const int part = group / 4, place = group % 4;
     const Codes high = Codes::at(block + 128 + part * 32).bits(place * 2, 3);
     Codes::at(block + part * 64 + place % 2 * 32).bits(place / 2 * 4, 15).with(high, 4).write<32>(out);
   }
@@ -165,13 +153,12 @@ struct Q6K {
 
 // A float scale, signed bytes [256], sums of 16 of them each [32] that decoding has no use for.
 struct Q8K {
-  static constexpr std::int64_t kBytes = 292, kScaled = kKBlock;
+  static constexpr std::int64_t kBytes = 292;
   static constexpr bool kHasMinimum = false;
-  float scale[1];
   const std::byte* block;
 
-  [[gnu::always_inline]] explicit Q8K(const std::byte* from) : scale{read_at<float>(from)}, block(from) {}
-  [[gnu::always_inline]] void codes(unsigned group, std::int8_t* out) const {
+  [[gnu::always_inline]] float scale(int) const { return read_at<float>(block); }
+  [[gnu::always_inline]] void codes(int group, std::int8_t* out) const {
     __builtin_memcpy(out, block + 4 + group * 32, kKGroup);
   }
 };
@@ -182,20 +169,18 @@ constexpr std::int8_t kIq4Values[16] = {-127, -104, -83, -65, -49, -35, -22, -10
 
 // d, high 2 bits of the scales [2], low 4 bits [4], per group 16 bytes of codes, whose low halves come first.
 struct Iq4Xs {
-  static constexpr std::int64_t kBytes = 136, kScaled = kKGroup;
+  static constexpr std::int64_t kBytes = 136;
   static constexpr bool kHasMinimum = false;
-  float scale[8];
   const std::byte* block;
+  float d = half_at(block);
 
-  [[gnu::always_inline]] explicit Iq4Xs(const std::byte* from) : block(from) {
-    const float d = half_at(from);
-    const unsigned high = read_at<std::uint16_t>(from + 2), low = read_at<std::uint32_t>(from + 4);
-    for (unsigned i = 0; i < 8; ++i) {
-      const unsigned code = ((low >> (4 * i)) & 15U) | (((high >> (2 * i)) & 3U) << 4);
-      scale[i] = d * static_cast<float>(static_cast<int>(code) - 32);
-    }
+  [[gnu::always_inline]] float scale(int half) const {
+    const int group = half / 2;
+    const int low = (byte_at(block + 4 + group / 2) >> (group % 2 * 4)) & 15;
+    const int high = (byte_at(block + 2 + group / 4) >> (group % 4 * 2)) & 3;
+    return d * static_cast<float>((low | (high << 4)) - 32);
   }
-  [[gnu::always_inline]] void codes(unsigned group, std::int8_t* out) const {
+  [[gnu::always_inline]] void codes(int group, std::int8_t* out) const {
     for (int i = 0; i < kKHalf; ++i) {
       const int pair = byte_at(block + 8 + group * 16 + i);
       out[i] = kIq4Values[pair & 15];
@@ -223,16 +208,17 @@ void decode_k_blocks(const std::byte* blocks, std::int64_t first, std::int64_t c
   while (first < end) {
     const std::int64_t start = first / kKBlock * kKBlock;
     const std::int64_t last = end < start + kKBlock ? end : start + kKBlock;
-    const Format block(blocks + start / kKBlock * Format::kBytes);
+    const Format block{blocks + start / kKBlock * Format::kBytes};
     for (; first < last; first += kKGroup, out += kKGroup) {
+      const int group = static_cast<int>((first - start) / kKGroup);
       std::int8_t codes[kKGroup];
-      block.codes(static_cast<unsigned>((first - start) / kKGroup), codes);
-      for (int i = 0; i < kKGroup; i += kKHalf) {
-        const std::int64_t place = (first - start + i) / Format::kScaled;
+      block.codes(group, codes);
+      for (int i = 0; i < 2; ++i) {
+        const int half = 2 * group + i;
         if constexpr (Format::kHasMinimum)
-          Half::write(codes + i, block.scale[place], block.minimum[place], out + i);
+          Half::write(codes + i * kKHalf, block.scale(half), block.minimum(half), out + i * kKHalf);
         else
-          Half::write(codes + i, block.scale[place], out + i);
+          Half::write(codes + i * kKHalf, block.scale(half), out + i * kKHalf);
       }
     }
   }

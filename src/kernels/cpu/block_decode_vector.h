@@ -75,11 +75,11 @@ void decode_iq4_nl(const std::byte* block, std::int64_t count, Bf16Bits* out) {
 // A group has only 16 different weights.
 void decode_iq4_xs(const std::byte* blocks, std::int64_t first, std::int64_t count, Bf16Bits* out) {
   for (const std::int64_t end = first + count; first < end;) {
-    const Iq4Xs block(blocks + first / kKBlock * Iq4Xs::kBytes);
+    const Iq4Xs block{blocks + first / kKBlock * Iq4Xs::kBytes};
     const std::int64_t last = std::min(end, (first / kKBlock + 1) * kKBlock);
     for (; first < last; first += kRun, out += kRun) {
-      const std::int64_t group = first % kKBlock / kRun;
-      expand_halves(block.block + 8 + group * 16, scaled(kIq4Floats.data(), block.scale[group]), out);
+      const int group = static_cast<int>(first % kKBlock / kRun);
+      expand_halves(block.block + 8 + group * 16, scaled(kIq4Floats.data(), block.scale(2 * group)), out);
     }
   }
 }
