@@ -42,7 +42,8 @@ at::Tensor losses_of(const Decoder& model, const at::Tensor& hidden,
   positions.resize(rounded_up(count, kLossRowUnit));
   learned.resize(positions.size());
   const at::Tensor rows = hidden.index_select(0, int64_tensor(positions));
-  return linear_cross_entropy(rows, model.head.weight, int64_tensor(learned)).narrow(0, 0, count);
+  return linear_cross_entropy(rows, model.head.weight, int64_tensor(learned), model.logit_options())
+      .narrow(0, 0, count);
 }
 
 double sum_of(const at::Tensor& losses) { return losses.sum(at::kDouble).item<double>(); }

@@ -49,8 +49,8 @@ std::vector<ExportTensor> export_tensors(const Decoder& model) {
     add_group(tensors, block.attention.out);
     add_group(tensors, block.mlp.gate_up);
     add_group(tensors, block.mlp.down);
-    tensors.push_back(vector(block.input_norm.name + ".weight", block.input_norm.weight));
-    tensors.push_back(vector(block.post_attention_norm.name + ".weight", block.post_attention_norm.weight));
+    block.each_norm(
+        [&](const RmsNorm& norm) { tensors.push_back(vector(norm.name + ".weight", norm.weight)); });
   }
   tensors.push_back(vector(model.norm.name + ".weight", model.norm.weight));
   if (!model.config.tie_word_embeddings)

@@ -18,6 +18,12 @@ namespace {
 /// Buffers that old transformers versions saved beside the weights; Hugging Face ignores them too.
 bool is_buffer(std::string_view name) { return name.ends_with(".rotary_emb.inv_freq"); }
 
+/// Tensors of a GGUF file that config_of_gguf reads.
+bool is_rope_factors(std::string_view name) {
+  return name == "rope_freqs.weight" || name == "rope_factors_long.weight" ||
+         name == "rope_factors_short.weight";
+}
+
 bool in_place(const TensorView& view, at::ScalarType dtype) {
   const DType stored = dtype == at::kBFloat16 ? DType::kBF16 : DType::kF32;
   const auto address = reinterpret_cast<std::uintptr_t>(view.bytes.data());
@@ -61,6 +67,7 @@ void BaseTensors::open_gguf(const Path& path) {
   auto file = std::make_shared<const GgufFile>(path);
   const Family* family = find_family(config_.architecture);
   for (const TensorView& view : file->tensors()) {
+    if (is_rope_factors(view.name)) continue;
     const auto name = hugging_face_name(*family, view.name);
     // A tensor without a counterpart keeps its own name and is found left over.
     Entry entry{.view = view, .file = path, .order = name ? name->order : RowOrder::kSame};

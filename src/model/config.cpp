@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "model/config_layers.h"
 #include "model/families.h"
 
 namespace graft {
@@ -35,40 +36,12 @@ const Family& family_of(const JsonView& config) {
   return *family;
 }
 
-/// Rotary scaling of any kind but "default" changes every angle; refuse what is not honoured.
-void check_rope(const JsonView& rope) {
-  for (const char* key : {"rope_type", "type"}) {
-    if (const auto type = rope.find(key)) {
-      check(type->as_string() == "default", type->where(),
-            ": rotary scaling of this type is not supported yet (got ", printable(type->as_string()),
-            ", want default)");
-    }
-  }
-  if (const auto partial = rope.find("partial_rotary_factor")) {
-    check(partial->as_double() == 1.0, partial->where(), ": partly rotated heads are not supported (got ",
-          partial->as_double(), ", want 1)");
-  }
-}
-
-double rope_theta_of(const JsonView& config) {
-  double theta = 10000.0;  // LlamaConfig's default
-  if (const auto value = config.find("rope_theta")) theta = value->as_double();
-  for (const char* key : {"rope_scaling", "rope_parameters"}) {
-    const auto rope = config.find(key);
-    if (!rope) continue;
-    check(rope->is_object(), rope->where(), ": want an object");
-    check_rope(*rope);
-    if (const auto value = rope->find("rope_theta")) theta = value->as_double();
-  }
-  return theta;
-}
-
-/// Switches that would change the numbers and that graft does not compute.
-void refuse_unhonoured(const JsonView& config) {
+/// A model that brings its own code or weights that cannot be read.
+void refuse_foreign(const JsonView& config) {
   for (const char* key : {"auto_map", "model_file"}) {
     const auto code = config.find(key);
     check(!code, code ? code->where() : "", ": the model brings its own code, which graft never runs",
-          Hint{"if the weights are an ordinary " + known_architectures() +
+          Hint{"if the weights are an ordinary one of " + known_architectures() +
                ", remove this key from config.json"});
   }
   if (const auto value = config.find("quantization_config")) {
@@ -78,29 +51,38 @@ void refuse_unhonoured(const JsonView& config) {
     check(name == "bitsandbytes", value->where(), ": quantised weights of this kind are not supported (got ",
           printable(name), ", want bitsandbytes)", Hint{"use the unquantised model folder, or a GGUF file"});
   }
-  for (const char* key : {"sliding_window", "attention_chunk_size"}) {
-    if (const auto value = config.find(key)) {
-      fail(value->where(), ": a limited attention window is not supported yet (got ", value->json().dump(),
-           ", want null)");
-    }
+}
+
+/// Sets everything apart from the neutral value: 1 is 1.0, and layers that all see everything are no switch.
+bool is_neutral(const JsonView& value, const Switch& known) {
+  const Json neutral = Json::parse(known.neutral);
+  if (value.is_number() && neutral.is_number()) return value.as_double() == neutral.get<double>();
+  if (known.key == "layer_types" && value.is_array())
+    return std::all_of(value.json().begin(), value.json().end(),
+                       [](const Json& type) { return type == "full_attention"; });
+  return value.json() == neutral;
+}
+
+/// Switches that would change the numbers and that the family's class does not have, or graft not compute.
+void refuse_unhonoured(const JsonView& config, const Family& family) {
+  for (const Switch& known : known_switches()) {
+    const auto value = config.find(known.key);
+    if (!value || family.honours(known.key)) continue;
+    check(is_neutral(*value, known), value->where(), ": this switch is not honoured for ",
+          family.architecture, " (got ", printable(value->json().dump()), ", want ",
+          known.neutral == "null" ? std::string("it absent") : std::string(known.neutral), ")");
   }
-  if (const auto value = config.find("hidden_act")) {
-    const std::string& act = value->as_string();
-    check(act == "silu" || act == "swish", value->where(), ": this activation is not supported (got ",
-          printable(act), ", want silu)");
-  }
-  for (const char* key : {"attn_logit_softcapping", "final_logit_softcapping", "query_pre_attn_scalar",
-                          "embedding_multiplier", "residual_multiplier", "attention_multiplier",
-                          "logits_scaling", "num_local_experts", "num_experts"}) {
-    if (const auto value = config.find(key)) {
-      fail(value->where(), ": this switch is not honoured for ", known_architectures(), " (got ",
-           printable(value->json().dump()), ", want it absent)");
-    }
-  }
-  if (const auto value = config.find("partial_rotary_factor")) {
-    check(value->as_double() == 1.0, value->where(), ": partly rotated heads are not supported (got ",
-          value->as_double(), ", want 1)");
-  }
+}
+
+Activation activation_of(const JsonView& config, const Family& family) {
+  const bool gelu_by_default = family.traits.activation_key == "hidden_activation";
+  const auto value = config.find(family.traits.activation_key);
+  if (!value) return gelu_by_default ? Activation::kGeluTanh : Activation::kSilu;
+  const std::string& act = value->as_string();
+  if (act == "silu" || act == "swish") return Activation::kSilu;
+  check(act == "gelu_pytorch_tanh", value->where(), ": this activation is not supported (got ",
+        printable(act), ", want silu or gelu_pytorch_tanh)");
+  return Activation::kGeluTanh;
 }
 
 bool flag_or(const JsonView& config, std::string_view key, bool otherwise) {
@@ -134,40 +116,79 @@ void merge_eos(const JsonView& config, std::vector<std::int32_t>& ids) {
   }
 }
 
-ModelConfig config_of_folder(const Path& folder) {
-  const Path path = folder / "config.json";
-  ModelConfig config;
-  config.source = read_json(path);
-  const JsonView json(config.source, path.string());
-  check(json.is_object(), path.string(), ": want a JSON object");
-  const Family& family = family_of(json);
-  refuse_unhonoured(json);
-  config.architecture = family.architecture;
-  config.model_type = family.model_type;
+double number_or(const JsonView& config, std::string_view key, double otherwise) {
+  const auto value = config.find(key);
+  return value ? value->as_double() : otherwise;
+}
+
+void read_sizes(const JsonView& json, const Family& family, ModelConfig& config) {
   config.vocab_size = json.at("vocab_size").as_int(1, kMaxVocab);
   config.hidden_size = json.at("hidden_size").as_int(1, kMaxSize);
   config.intermediate_size = json.at("intermediate_size").as_int(1, kMaxSize);
   config.num_hidden_layers = json.at("num_hidden_layers").as_int(1, kMaxLayers);
   config.num_attention_heads = json.at("num_attention_heads").as_int(1, kMaxSize);
   config.num_key_value_heads = size_or(json, "num_key_value_heads", config.num_attention_heads);
-  config.head_dim = size_or(json, "head_dim", config.hidden_size / config.num_attention_heads);
+  const std::int64_t fixed = family.traits.head_dim;
+  config.head_dim =
+      size_or(json, "head_dim", fixed > 0 ? fixed : config.hidden_size / config.num_attention_heads);
   config.max_position_embeddings =
       json.find("max_position_embeddings") ? json.at("max_position_embeddings").as_int(1, INT32_MAX) : 2048;
-  const auto eps = json.find("rms_norm_eps");
-  config.rms_norm_eps = eps ? eps->as_double() : 1e-6;
-  config.rope_theta = rope_theta_of(json);
-  config.tie_word_embeddings = flag_or(json, "tie_word_embeddings", false);
-  config.attention_bias = flag_or(json, "attention_bias", false);
+}
+
+void read_switches(const JsonView& json, const Family& family, ModelConfig& config) {
+  const FamilyTraits& traits = family.traits;
+  config.rms_norm_eps = number_or(json, "rms_norm_eps", traits.rms_norm_eps);
+  config.tie_word_embeddings = flag_or(json, "tie_word_embeddings", traits.tied);
+  const bool biased = flag_or(json, "attention_bias", false);
+  config.attention_bias = biased || traits.qkv_bias;
+  config.attention_output_bias = biased && !traits.qkv_bias;
   config.mlp_bias = flag_or(json, "mlp_bias", false);
+  config.activation = activation_of(json, family);
+}
+
+/// The multipliers and caps of the classes that have them.
+void read_scales(const JsonView& json, const Family& family, ModelConfig& config) {
+  const auto honoured_or = [&](std::string_view key, double otherwise) {
+    return family.honours(key) ? number_or(json, key, otherwise) : otherwise;
+  };
+  const auto width = static_cast<double>(config.head_dim);
+  const bool own_scale = family.honours("query_pre_attn_scalar");
+  config.attention_scale = 1.0 / std::sqrt(own_scale ? honoured_or("query_pre_attn_scalar", 256.0) : width);
+  if (family.honours("attention_multiplier"))
+    config.attention_scale = honoured_or("attention_multiplier", 1.0);
+  // Absent means Gemma 2's caps, null means none; the other class that has the key has no cap by default.
+  const auto cap = [&](std::string_view key, double otherwise) {
+    if (!family.honours(key)) return 0.0;
+    return json.json().contains(key) ? number_or(json, key, 0.0) : otherwise;
+  };
+  const bool capped = family.honours("attn_logit_softcapping");
+  config.attention_softcap = cap("attn_logit_softcapping", 50.0);
+  config.logit_softcap = cap("final_logit_softcapping", capped ? 30.0 : 0.0);
+  config.logit_scale = 1.0 / honoured_or("logits_scaling", 1.0);
+  config.residual_multiplier = honoured_or("residual_multiplier", 1.0);
+  config.embedding_multiplier = family.traits.scaled_embedding
+                                    ? std::sqrt(static_cast<double>(config.hidden_size))
+                                    : honoured_or("embedding_multiplier", 1.0);
+}
+
+void read_tokens(const JsonView& json, ModelConfig& config) {
   config.bos_token_id = token_or_none(json, "bos_token_id");
   config.pad_token_id = token_or_none(json, "pad_token_id");
   merge_eos(json, config.eos_token_ids);
+}
+
+ModelConfig config_of_folder(const Path& folder) {
+  const Path path = folder / "config.json";
+  ModelConfig config = parse_config(read_json(path), path.string());
   if (const Path generation = folder / "generation_config.json"; std::filesystem::exists(generation)) {
     const Json document = read_json(generation);
     merge_eos(JsonView(document, generation.string()), config.eos_token_ids);
   }
-  check_config(config, path.string());
   return config;
+}
+
+void check_scale(double value, const std::string& where, const char* what) {
+  check(std::isfinite(value) && value > 0.0, where, ": ", what, " is out of range (got ", value, ")");
 }
 
 }  // namespace
@@ -183,8 +204,31 @@ void check_config(const ModelConfig& config, const std::string& where) {
         config.head_dim, ")");
   check(config.rms_norm_eps >= 0.0 && std::isfinite(config.rms_norm_eps), where,
         ": /rms_norm_eps is out of range (got ", config.rms_norm_eps, ")");
-  check(config.rope_theta > 0.0 && std::isfinite(config.rope_theta), where,
-        ": /rope_theta is out of range (got ", config.rope_theta, ", want > 0)");
+  check_scale(config.attention_scale, where, "the scale of attention");
+  check_scale(config.logit_scale, where, "/logits_scaling");
+  check_scale(config.embedding_multiplier, where, "/embedding_multiplier");
+  check_scale(config.residual_multiplier, where, "/residual_multiplier");
+  for (const double cap : {config.attention_softcap, config.logit_softcap})
+    check(std::isfinite(cap) && cap >= 0.0, where, ": a soft-cap is out of range (got ", cap, ")");
+}
+
+ModelConfig parse_config(Json source, const std::string& where) {
+  ModelConfig config;
+  config.source = std::move(source);
+  const JsonView json(config.source, where);
+  check(json.is_object(), where, ": want a JSON object");
+  const Family& family = family_of(json);
+  refuse_foreign(json);
+  refuse_unhonoured(json, family);
+  config.architecture = family.architecture;
+  config.model_type = family.model_type;
+  read_sizes(json, family, config);
+  read_switches(json, family, config);
+  read_scales(json, family, config);
+  check_config(config, where);
+  read_layers(json, family, config);
+  read_tokens(json, config);
+  return config;
 }
 
 ModelConfig load_config(const Path& base) {

@@ -6,9 +6,19 @@
 #include <vector>
 
 #include "base/json.h"
+#include "model/rope.h"
 #include "store/gguf.h"
 
 namespace graft {
+
+/// Of the gate of an MLP.
+enum class Activation { kSilu, kGeluTanh };
+
+/// What differs between the blocks of a decoder.
+struct LayerConfig {
+  std::int64_t window = 0;  ///< tokens a query sees, itself included; 0 = all before it
+  std::int64_t rope = 0;    ///< index in ModelConfig::ropes; -1: queries and keys are not rotated
+};
 
 /// Shape and switches of a decoder, in the words of Hugging Face's config.json, whatever file it came from.
 struct ModelConfig {
@@ -18,17 +28,30 @@ struct ModelConfig {
   std::int64_t num_attention_heads = 0, num_key_value_heads = 0, head_dim = 0;
   std::int64_t max_position_embeddings = 0;
   double rms_norm_eps = 1e-5;
-  double rope_theta = 10000.0;
+  std::vector<RopeConfig> ropes;
+  std::vector<LayerConfig> layers;  ///< [num_hidden_layers]
+  Activation activation = Activation::kSilu;
+  double attention_scale = 1.0;    ///< of q k^T
+  double attention_softcap = 0.0;  ///< 0 = off
+  double logit_scale = 1.0;
+  double logit_softcap = 0.0;         ///< 0 = off
+  double embedding_multiplier = 1.0;  ///< rounded to the compute type
+  double residual_multiplier = 1.0;   ///< of what a branch adds
   bool tie_word_embeddings = false;
-  bool attention_bias = false, mlp_bias = false;
+  bool attention_bias = false;         ///< of q, k, v
+  bool attention_output_bias = false;  ///< of o
+  bool mlp_bias = false;
   std::vector<std::int32_t> eos_token_ids;  ///< of config and generation_config together
   std::optional<std::int32_t> bos_token_id, pad_token_id;
   Json source = nullptr;  ///< config.json as read (or as written for a GGUF): what an exported folder carries
 };
 
 /// The config of a Hugging Face folder or a GGUF file. Errors name file and pointer: missing or absurd sizes,
-/// an architecture that no row of families.h has, a switch graft does not honour (rope scaling, a window…).
+/// an architecture that no row of families.h has, a switch that its family does not honour (families.h).
 ModelConfig load_config(const Path& base);
+
+/// The config that a config.json says, without ends of generation_config.json. `where` starts the messages.
+ModelConfig parse_config(Json json, const std::string& where);
 
 /// The config that a GGUF's metadata and tensor table describe; `source` is the config.json that says the
 /// same. Errors name file and key.

@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cassert>
 #include <memory>
 
@@ -11,14 +12,35 @@
 namespace graft {
 namespace {
 
-/// Angles per position, computed in fp32 with libtorch's own pow as Hugging Face does, so that they are equal
-/// to the bit.
-std::vector<double> rotary_frequencies(const ModelConfig& config) {
-  const at::Tensor exponents = at::arange(0, config.head_dim, 2, at::kFloat) / config.head_dim;
-  const at::Tensor frequencies =
-      at::reciprocal(at::pow(at::Scalar(config.rope_theta), exponents)).to(at::kDouble);
-  const double* first = frequencies.const_data_ptr<double>();
-  return {first, first + frequencies.numel()};
+/// The angles of a pack: as one where they are the same for sequences of all lengths, else for each of them.
+RotaryTable table_of(const RopeConfig& rope, const PackLayout& layout, std::int64_t offset,
+                     at::ScalarType dtype) {
+  const auto make = [&](const PackLayout& part, std::int64_t length) {
+    return rotary_table(part, rope.frequencies(length), rope.attention_factor, offset, dtype);
+  };
+  if (rope.same_angles(1, layout.longest() + offset)) return make(layout, layout.longest() + offset);
+  std::vector<at::Tensor> cos, sin;
+  for (std::int64_t n = 0; n < layout.sequences(); ++n) {
+    const auto at = static_cast<std::size_t>(n);
+    const std::int64_t count = layout.starts[at + 1] - layout.starts[at];
+    const RotaryTable part = make(PackLayout::single(count), count + offset);
+    cos.push_back(part.cos);
+    sin.push_back(part.sin);
+  }
+  return {at::cat(cos), at::cat(sin)};
+}
+
+/// A factor of the whole embedding as Hugging Face multiplies by it.
+double rounded_to(double value, at::ScalarType dtype) {
+  return at::scalar_tensor(value, at::TensorOptions().dtype(dtype)).to(at::kDouble).item<double>();
+}
+
+/// Puts `fresh` behind the tokens that the cache still counts.
+void note_tokens(KvCache& cache, const at::Tensor& fresh) {
+  cache.tokens.resize(static_cast<std::size_t>(cache.length));
+  const at::Tensor ids = fresh.contiguous();
+  const std::int64_t* first = ids.const_data_ptr<std::int64_t>();
+  cache.tokens.insert(cache.tokens.end(), first, first + ids.numel());
 }
 
 void check_tokens(const at::Tensor& tokens, std::int64_t vocab_size) {
@@ -37,10 +59,22 @@ at::Tensor Decoder::hidden(const at::Tensor& tokens, Pass pass) const {
   assert(pass.cache == nullptr || pass.layout.sequences() == 1);
   check_tokens(tokens, config.vocab_size);
   const std::int64_t offset = pass.cache ? pass.cache->length : 0;
-  pass.rotary = rotary_table(pass.layout, rotary_frequencies(config), 1.0, offset, dtype);
+  if (pass.cache) {
+    const std::int64_t whole = offset + tokens.size(0);
+    const bool stale =
+        offset > 0 && std::any_of(config.ropes.begin(), config.ropes.end(), [&](const auto& rope) {
+          return !rope.same_angles(pass.cache->rotated_for, whole);
+        });
+    if (stale) return read_again(tokens, std::move(pass));
+    note_tokens(*pass.cache, tokens);
+    pass.cache->rotated_for = whole;
+  }
+  for (const RopeConfig& rope : config.ropes)
+    pass.rotary.push_back(table_of(rope, pass.layout, offset, dtype));
   // The backward runs blocks again after this function has returned, so they share the pass.
   const auto shared = std::make_shared<const Pass>(std::move(pass));
   at::Tensor x = embedding->look_up(tokens);
+  if (config.embedding_multiplier != 1.0) x = x * rounded_to(config.embedding_multiplier, dtype);
   for (std::size_t layer = 0; layer < blocks.size(); ++layer) {
     const Block& block = blocks[layer];
     const auto run = [&block, shared, layer](const at::Tensor& input) {
@@ -52,8 +86,23 @@ at::Tensor Decoder::hidden(const at::Tensor& tokens, Pass pass) const {
   return norm.forward(x);
 }
 
+at::Tensor Decoder::read_again(const at::Tensor& tokens, Pass pass) const {
+  note_tokens(*pass.cache, tokens);
+  const std::vector<std::int64_t> all = pass.cache->tokens;
+  pass.cache->length = 0;
+  pass.layout = PackLayout::single(std::ssize(all));
+  return hidden(at::tensor(all, at::kLong), std::move(pass)).slice(0, -tokens.size(0));
+}
+
+LogitOptions Decoder::logit_options() const {
+  return {.scale = config.logit_scale, .softcap = config.logit_softcap};
+}
+
 at::Tensor Decoder::logits(const at::Tensor& hidden) const {
-  return head.weight->times_transposed_f32(hidden);
+  at::Tensor logits = head.weight->times_transposed_f32(hidden);
+  if (config.logit_scale != 1.0) logits = logits * config.logit_scale;
+  if (config.logit_softcap > 0.0) logits = at::tanh(logits / config.logit_softcap) * config.logit_softcap;
+  return logits;
 }
 
 void Decoder::each_group(const std::function<void(LinearGroup&)>& visit) {

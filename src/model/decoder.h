@@ -6,6 +6,7 @@
 #include "model/config.h"
 #include "model/layers.h"
 #include "model/options.h"
+#include "ops/cross_entropy.h"
 
 namespace graft {
 
@@ -22,9 +23,16 @@ struct Decoder {
   at::Tensor hidden(const at::Tensor& tokens, Pass pass) const;
   /// hidden [L,D] -> logits [L,V] fp32. Only for rows that are looked at.
   at::Tensor logits(const at::Tensor& hidden) const;
+  /// What is done to logits behind the head.
+  LogitOptions logit_options() const;
   /// Calls visit for every group of linears, blocks in order, in each qkv, out, gate_up, down.
   void each_group(const std::function<void(LinearGroup&)>& visit);
   void each_group(const std::function<void(const LinearGroup&)>& visit) const;
+
+ private:
+  /// hidden() where the keys in the cache have angles for a shorter or longer sequence: reads all of it
+  /// again.
+  at::Tensor read_again(const at::Tensor& tokens, Pass pass) const;
 };
 
 /// The base that the options name, from a Hugging Face folder (weights used in place where the type fits) or

@@ -6,23 +6,153 @@
 namespace graft {
 namespace {
 
-constexpr std::array kLlamaModules = {
-    ModuleName{"model.embed_tokens", "token_embd"},
-    ModuleName{"model.layers.{}.input_layernorm", "blk.{}.attn_norm"},
+template <std::size_t... Sizes>
+constexpr auto joined(const std::array<ModuleName, Sizes>&... parts) {
+  std::array<ModuleName, (Sizes + ...)> all{};
+  std::size_t at = 0;
+  const auto add = [&](const auto& part) {
+    for (const ModuleName& module : part) all[at++] = module;
+  };
+  (add(parts), ...);
+  return all;
+}
+
+constexpr std::array kEnds = {ModuleName{"model.embed_tokens", "token_embd"},
+                              ModuleName{"model.norm", "output_norm"}, ModuleName{"lm_head", "output"}};
+constexpr std::array kAttention = {ModuleName{"model.layers.{}.self_attn.q_proj", "blk.{}.attn_q"},
+                                   ModuleName{"model.layers.{}.self_attn.k_proj", "blk.{}.attn_k"},
+                                   ModuleName{"model.layers.{}.self_attn.v_proj", "blk.{}.attn_v"},
+                                   ModuleName{"model.layers.{}.self_attn.o_proj", "blk.{}.attn_output"}};
+constexpr std::array kPairedAttention = {
     ModuleName{"model.layers.{}.self_attn.q_proj", "blk.{}.attn_q", RowOrder::kQueryPairs},
     ModuleName{"model.layers.{}.self_attn.k_proj", "blk.{}.attn_k", RowOrder::kKeyPairs},
     ModuleName{"model.layers.{}.self_attn.v_proj", "blk.{}.attn_v"},
-    ModuleName{"model.layers.{}.self_attn.o_proj", "blk.{}.attn_output"},
-    ModuleName{"model.layers.{}.post_attention_layernorm", "blk.{}.ffn_norm"},
-    ModuleName{"model.layers.{}.mlp.gate_proj", "blk.{}.ffn_gate"},
-    ModuleName{"model.layers.{}.mlp.up_proj", "blk.{}.ffn_up"},
-    ModuleName{"model.layers.{}.mlp.down_proj", "blk.{}.ffn_down"},
-    ModuleName{"model.norm", "output_norm"},
-    ModuleName{"lm_head", "output"},
-};
+    ModuleName{"model.layers.{}.self_attn.o_proj", "blk.{}.attn_output"}};
+constexpr std::array kFusedAttention = {ModuleName{"model.layers.{}.self_attn.qkv_proj", "blk.{}.attn_qkv"},
+                                        ModuleName{"model.layers.{}.self_attn.o_proj", "blk.{}.attn_output"}};
+constexpr std::array kQkNorms = {ModuleName{"model.layers.{}.self_attn.q_norm", "blk.{}.attn_q_norm"},
+                                 ModuleName{"model.layers.{}.self_attn.k_norm", "blk.{}.attn_k_norm"}};
+constexpr std::array kMlp = {ModuleName{"model.layers.{}.mlp.gate_proj", "blk.{}.ffn_gate"},
+                             ModuleName{"model.layers.{}.mlp.up_proj", "blk.{}.ffn_up"},
+                             ModuleName{"model.layers.{}.mlp.down_proj", "blk.{}.ffn_down"}};
+constexpr std::array kFusedMlp = {ModuleName{"model.layers.{}.mlp.gate_up_proj", "blk.{}.ffn_up"},
+                                  ModuleName{"model.layers.{}.mlp.down_proj", "blk.{}.ffn_down"}};
+constexpr std::array kNormsBefore = {
+    ModuleName{"model.layers.{}.input_layernorm", "blk.{}.attn_norm"},
+    ModuleName{"model.layers.{}.post_attention_layernorm", "blk.{}.ffn_norm"}};
+constexpr std::array kNormsAfter = {
+    ModuleName{"model.layers.{}.post_attention_layernorm", "blk.{}.post_attention_norm"},
+    ModuleName{"model.layers.{}.post_feedforward_layernorm", "blk.{}.post_ffw_norm"}};
+constexpr std::array kInnerNorms = {
+    ModuleName{"model.layers.{}.input_layernorm", "blk.{}.attn_norm"},
+    ModuleName{"model.layers.{}.pre_feedforward_layernorm", "blk.{}.ffn_norm"}};
+
+constexpr auto kLlamaModules = joined(kEnds, kPairedAttention, kMlp, kNormsBefore);
+constexpr auto kQwen2Modules = joined(kEnds, kAttention, kMlp, kNormsBefore);
+constexpr auto kQwen3Modules = joined(kEnds, kAttention, kQkNorms, kMlp, kNormsBefore);
+constexpr auto kGemma2Modules = joined(kEnds, kAttention, kMlp, kInnerNorms, kNormsAfter);
+constexpr auto kGemma3Modules = joined(kEnds, kAttention, kQkNorms, kMlp, kInnerNorms, kNormsAfter);
+constexpr auto kPhi3Modules = joined(kEnds, kFusedAttention, kFusedMlp, kNormsBefore);
+constexpr auto kOlmo2Modules = joined(kEnds, kAttention, kQkNorms, kMlp, kNormsAfter);
+
+constexpr Switch kSwitches[] = {{"sliding_window", "null"},
+                                {"use_sliding_window", "false"},
+                                {"layer_types", "null"},
+                                {"attention_chunk_size", "null"},
+                                {"use_bidirectional_attention", "false"},
+                                {"no_rope_layers", "null"},
+                                {"partial_rotary_factor", "1"},
+                                {"rope_local_base_freq", "null"},
+                                {"attn_logit_softcapping", "null"},
+                                {"final_logit_softcapping", "null"},
+                                {"query_pre_attn_scalar", "null"},
+                                {"attention_multiplier", "null"},
+                                {"embedding_multiplier", "1"},
+                                {"residual_multiplier", "1"},
+                                {"logits_scaling", "1"},
+                                {"logit_scale", "1"},
+                                {"clip_qkv", "null"},
+                                {"qk_layernorm", "false"},
+                                {"use_qk_norm", "false"},
+                                {"embd_pdrop", "0"},
+                                {"resid_pdrop", "0"},
+                                {"num_local_experts", "0"},
+                                {"num_experts", "0"},
+                                {"n_routed_experts", "0"}};
+
+constexpr std::string_view kMistralSwitches[] = {"sliding_window"};
+constexpr std::string_view kQwenSwitches[] = {"sliding_window", "use_sliding_window", "layer_types"};
+constexpr std::string_view kSmollm3Switches[] = {"sliding_window", "use_sliding_window", "layer_types",
+                                                 "no_rope_layers"};
+constexpr std::string_view kGemma2Switches[] = {"sliding_window", "layer_types", "attn_logit_softcapping",
+                                                "final_logit_softcapping", "query_pre_attn_scalar"};
+constexpr std::string_view kGemma3Switches[] = {"sliding_window", "layer_types", "final_logit_softcapping",
+                                                "query_pre_attn_scalar", "rope_local_base_freq"};
+constexpr std::string_view kPhi3Switches[] = {"sliding_window", "partial_rotary_factor"};
+constexpr std::string_view kGraniteSwitches[] = {"attention_multiplier", "embedding_multiplier",
+                                                 "residual_multiplier", "logits_scaling"};
+
+constexpr FamilyTraits kGemma2Traits = {.norms = NormPlacement::kBoth,
+                                        .norm_weight = NormWeight::kPlusOne,
+                                        .scaled_embedding = true,
+                                        .activation_key = "hidden_activation",
+                                        .windowed = WindowedLayers::kAllButEveryNth,
+                                        .tied = true,
+                                        .head_dim = 256,
+                                        .sliding_window = 4096};
+
+constexpr FamilyTraits with_head_norms(FamilyTraits traits) {
+  traits.qk_norm = QkNorm::kHead;
+  return traits;
+}
 
 constexpr std::array kFamilies = {
     Family{"LlamaForCausalLM", "llama", "llama", kLlamaModules},
+    Family{"MistralForCausalLM",
+           "mistral",
+           "llama",
+           kLlamaModules,
+           {.windowed = WindowedLayers::kAll, .sliding_window = 4096},
+           kMistralSwitches},
+    Family{"Qwen2ForCausalLM",
+           "qwen2",
+           "qwen2",
+           kQwen2Modules,
+           {.qkv_bias = true, .windowed = WindowedLayers::kFromMaxWindowLayers, .sliding_window = 4096},
+           kQwenSwitches},
+    Family{"Qwen3ForCausalLM",
+           "qwen3",
+           "qwen3",
+           kQwen3Modules,
+           {.qk_norm = QkNorm::kHead,
+            .windowed = WindowedLayers::kFromMaxWindowLayers,
+            .head_dim = 128,
+            .sliding_window = 4096},
+           kQwenSwitches},
+    Family{"SmolLM3ForCausalLM",
+           "smollm3",
+           "smollm3",
+           kLlamaModules,
+           {.windowed = WindowedLayers::kUnrotated, .tied = true, .rope_theta = 2000000.0},
+           kSmollm3Switches},
+    Family{"Gemma2ForCausalLM", "gemma2", "gemma2", kGemma2Modules, kGemma2Traits, kGemma2Switches},
+    Family{"Gemma3ForCausalLM", "gemma3_text", "gemma3", kGemma3Modules, with_head_norms(kGemma2Traits),
+           kGemma3Switches},
+    Family{"Phi3ForCausalLM",
+           "phi3",
+           "phi3",
+           kPhi3Modules,
+           {.fused_linears = true, .windowed = WindowedLayers::kAll, .rms_norm_eps = 1e-5},
+           kPhi3Switches},
+    Family{"Olmo2ForCausalLM",
+           "olmo2",
+           "olmo2",
+           kOlmo2Modules,
+           {.norms = NormPlacement::kAfter,
+            .norm_weight = NormWeight::kWide,
+            .qk_norm = QkNorm::kWidth,
+            .rms_norm_eps = 1e-5}},
+    Family{"GraniteForCausalLM", "granite", "granite", kLlamaModules, {}, kGraniteSwitches},
 };
 
 /// The digits that stand for "{}" in `name`, or nothing where it does not follow the pattern. "" for a
@@ -68,6 +198,12 @@ const Family* find_by(std::string_view Family::*field, std::string_view value) {
 }
 
 }  // namespace
+
+bool Family::honours(std::string_view key) const {
+  return std::find(honoured.begin(), honoured.end(), key) != honoured.end();
+}
+
+std::span<const Switch> known_switches() { return kSwitches; }
 
 std::span<const Family> families() { return kFamilies; }
 

@@ -15,6 +15,32 @@ enum class RowOrder {
   kKeyPairs,    ///< the same over the kv heads
 };
 
+/// Which norms a block has: of what its two branches read, of what they write, or both.
+enum class NormPlacement { kBefore, kAfter, kBoth };
+
+/// How a norm's weight is applied.
+enum class NormWeight {
+  kRounded,  ///< to the normed x rounded to the compute type
+  kWide,     ///< in fp32, the product is rounded once
+  kPlusOne   ///< the same with 1 + weight
+};
+
+/// Norms of queries and keys before they are rotated.
+enum class QkNorm {
+  kNone,
+  kHead,  ///< each head by itself
+  kWidth  ///< all heads as one vector
+};
+
+/// Which blocks have a limited attention window.
+enum class WindowedLayers {
+  kNone,
+  kAll,
+  kFromMaxWindowLayers,  ///< from block max_window_layers on
+  kAllButEveryNth,       ///< N = sliding_window_pattern, 2 where the class has no such key
+  kUnrotated             ///< those without rotary embedding
+};
+
 /// One module of a family under both its names; "{}" stands for the block's number. Suffixes .weight and
 /// .bias follow.
 struct ModuleName {
@@ -23,13 +49,42 @@ struct ModuleName {
   RowOrder order = RowOrder::kSame;
 };
 
+/// What a Hugging Face class does without config.json having a word for it, and its defaults.
+struct FamilyTraits {
+  NormPlacement norms = NormPlacement::kBefore;
+  NormWeight norm_weight = NormWeight::kRounded;
+  QkNorm qk_norm = QkNorm::kNone;
+  bool qkv_bias = false;          ///< q, k and v have biases and o has none, whatever attention_bias says
+  bool fused_linears = false;     ///< one qkv_proj and one gate_up_proj
+  bool scaled_embedding = false;  ///< by sqrt(D)
+  std::string_view activation_key = "hidden_act";
+  WindowedLayers windowed = WindowedLayers::kNone;  ///< where layer_types does not say
+  bool tied = false;                                ///< tie_word_embeddings' default
+  std::int64_t head_dim = 0;                        ///< default; 0 = D/H
+  double rms_norm_eps = 1e-6;                       ///< default
+  double rope_theta = 10000.0;                      ///< default
+  std::int64_t sliding_window = 0;                  ///< default; 0 = none
+};
+
 /// One architecture that graft knows. The name map serves loading and export.
 struct Family {
   std::string_view architecture;  ///< config.json's class, "LlamaForCausalLM"
   std::string_view model_type;    ///< "llama"
   std::string_view gguf;          ///< general.architecture
   std::span<const ModuleName> modules;
+  FamilyTraits traits{};
+  std::span<const std::string_view> honoured{};  ///< the switches of config.json (kSwitches) that it has
+
+  bool honours(std::string_view key) const;
 };
+
+/// A switch of config.json that changes numbers, and the value with which it does nothing.
+struct Switch {
+  std::string_view key;
+  std::string_view neutral;  ///< as JSON; null is neutral for all
+};
+/// All that graft knows of: a config that sets one which its family does not honour is refused.
+std::span<const Switch> known_switches();
 
 /// All of them.
 std::span<const Family> families();

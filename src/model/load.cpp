@@ -1,12 +1,13 @@
 #include <ATen/ATen.h>
 
-#include <cmath>
+#include <utility>
 
 #include "base/console.h"
 #include "base/error.h"
 #include "model/base_outline.h"
 #include "model/base_tensors.h"
 #include "model/decoder.h"
+#include "model/families.h"
 #include "ops/int8_weight.h"
 
 namespace graft {
@@ -18,6 +19,7 @@ class Builder {
   Builder(BaseTensors& tensors, const ModelConfig& config, at::ScalarType dtype, const ModelOptions& options)
       : tensors_(tensors),
         config_(config),
+        traits_(find_family(config.architecture)->traits),
         dtype_(dtype),
         quantization_(options.quantization),
         codes_alone_(options.compute == Compute::kInt8 && quantization_ == Quantization::kNone) {}
@@ -38,47 +40,86 @@ class Builder {
     return made;
   }
 
-  RmsNorm norm(const std::string& module) {
+  /// Its gain comes when the weights are there: settle_norms.
+  RmsNorm norm(const std::string& module, std::int64_t width) {
+    const bool wide = traits_.norm_weight != NormWeight::kRounded;
     return {.name = module,
-            .weight = tensors_.take(module + ".weight", {config_.hidden_size}, dtype_),
+            .weight = tensors_.take(module + ".weight", {width}, wide ? at::kFloat : dtype_),
+            .gain = {},
             .eps = config_.rms_norm_eps};
   }
 
-  Attention attention(const std::string& module) {
+  RmsNorm norm(const std::string& module) { return norm(module, config_.hidden_size); }
+
+  Attention attention(const std::string& module, const LayerConfig& layer) {
     const ModelConfig& c = config_;
     const std::int64_t q = c.num_attention_heads * c.head_dim, kv = c.num_key_value_heads * c.head_dim;
+    const auto in = [&](const char* name, std::int64_t out) {
+      return linear(module + name, out, c.hidden_size, c.attention_bias);
+    };
     Attention made;
-    made.qkv.linears = {linear(module + ".q_proj", q, c.hidden_size, c.attention_bias),
-                        linear(module + ".k_proj", kv, c.hidden_size, c.attention_bias),
-                        linear(module + ".v_proj", kv, c.hidden_size, c.attention_bias)};
-    made.out.linears = {linear(module + ".o_proj", c.hidden_size, q, c.attention_bias)};
+    if (traits_.fused_linears)
+      made.qkv.linears = {in(".qkv_proj", q + 2 * kv)};
+    else
+      made.qkv.linears = {in(".q_proj", q), in(".k_proj", kv), in(".v_proj", kv)};
+    made.out.linears = {linear(module + ".o_proj", c.hidden_size, q, c.attention_output_bias)};
+    if (traits_.qk_norm != QkNorm::kNone) {
+      const bool per_head = traits_.qk_norm == QkNorm::kHead;
+      made.q_norm = norm(module + ".q_norm", per_head ? c.head_dim : q);
+      made.k_norm = norm(module + ".k_norm", per_head ? c.head_dim : kv);
+    }
     made.heads = c.num_attention_heads;
     made.kv_heads = c.num_key_value_heads;
     made.head_dim = c.head_dim;
-    made.options.scale = 1.0 / std::sqrt(static_cast<double>(c.head_dim));
+    made.rope = layer.rope;
+    made.options = {.scale = c.attention_scale, .window = layer.window, .softcap = c.attention_softcap};
     return made;
   }
 
   Mlp mlp(const std::string& module) {
     const ModelConfig& c = config_;
+    const auto in = [&](const char* name, std::int64_t out) {
+      return linear(module + name, out, c.hidden_size, c.mlp_bias);
+    };
     Mlp made;
-    made.gate_up.linears = {linear(module + ".gate_proj", c.intermediate_size, c.hidden_size, c.mlp_bias),
-                            linear(module + ".up_proj", c.intermediate_size, c.hidden_size, c.mlp_bias)};
+    if (traits_.fused_linears)
+      made.gate_up.linears = {in(".gate_up_proj", 2 * c.intermediate_size)};
+    else
+      made.gate_up.linears = {in(".gate_proj", c.intermediate_size), in(".up_proj", c.intermediate_size)};
     made.down.linears = {linear(module + ".down_proj", c.hidden_size, c.intermediate_size, c.mlp_bias)};
+    made.activation = c.activation;
     return made;
   }
 
-  Block block(std::int64_t index) {
+  Block block(std::size_t index) {
     const std::string module = "model.layers." + std::to_string(index);
-    return {.input_norm = norm(module + ".input_layernorm"),
-            .post_attention_norm = norm(module + ".post_attention_layernorm"),
-            .attention = attention(module + ".self_attn"),
-            .mlp = mlp(module + ".mlp")};
+    Block made{.before_attention = {},
+               .after_attention = {},
+               .before_mlp = {},
+               .after_mlp = {},
+               .attention = attention(module + ".self_attn", config_.layers[index]),
+               .mlp = mlp(module + ".mlp"),
+               .residual_multiplier = config_.residual_multiplier};
+    // One name, two places: where branches have norms behind them it is the attention's.
+    RmsNorm second = norm(module + ".post_attention_layernorm");
+    if (traits_.norms == NormPlacement::kBefore) {
+      made.before_attention = norm(module + ".input_layernorm");
+      made.before_mlp = std::move(second);
+      return made;
+    }
+    made.after_attention = std::move(second);
+    made.after_mlp = norm(module + ".post_feedforward_layernorm");
+    if (traits_.norms == NormPlacement::kBoth) {
+      made.before_attention = norm(module + ".input_layernorm");
+      made.before_mlp = norm(module + ".pre_feedforward_layernorm");
+    }
+    return made;
   }
 
  private:
   BaseTensors& tensors_;
   const ModelConfig& config_;
+  const FamilyTraits& traits_;
   at::ScalarType dtype_;
   Quantization quantization_;
   bool codes_alone_;  // int8 of what is not quantised otherwise
@@ -108,6 +149,18 @@ at::ScalarType scalar_type(ComputeDType dtype) {
   return dtype == ComputeDType::kBF16 ? at::kBFloat16 : at::kFloat;
 }
 
+/// Gives every norm its gain. A GGUF file holds 1 + weight where Hugging Face's class adds the 1 itself.
+void settle_norms(Decoder& model, bool folder) {
+  const bool plus_one = find_family(model.config.architecture)->traits.norm_weight == NormWeight::kPlusOne;
+  const auto settle = [&](RmsNorm& norm) {
+    norm.gain = norm.weight;
+    if (plus_one && folder) norm.gain = norm.weight + 1;
+    if (plus_one && !folder) norm.weight = norm.gain - 1;
+  };
+  for (Block& block : model.blocks) block.each_norm(settle);
+  settle(model.norm);
+}
+
 Decoder build(BaseTensors& tensors, ModelConfig& base_config, const ModelOptions& options) {
   settle_tying(tensors, base_config, options.path);
   Decoder model;
@@ -123,12 +176,13 @@ Decoder build(BaseTensors& tensors, ModelConfig& base_config, const ModelOptions
   const bool under_head =
       config.tie_word_embeddings && !tensors.has(kEmbeddingWeight) && tensors.has(kHeadWeight);
   model.embedding = builder.vocabulary(under_head ? kHead : kEmbedding);
-  for (std::int64_t i = 0; i < config.num_hidden_layers; ++i) model.blocks.push_back(builder.block(i));
+  for (std::size_t i = 0; i < config.layers.size(); ++i) model.blocks.push_back(builder.block(i));
   model.norm = builder.norm("model.norm");
   model.head = config.tie_word_embeddings
                    ? Linear{.name = kHead, .weight = model.embedding, .bias = {}}
                    : Linear{.name = kHead, .weight = builder.vocabulary(kHead), .bias = {}};
   tensors.finish();
+  settle_norms(model, std::filesystem::is_directory(options.path));
   return model;
 }
 

@@ -13,6 +13,8 @@ namespace graft {
 struct KvCache {
   std::vector<at::Tensor> keys, values;  ///< [capacity,K,E] each, of which the first `length` are filled
   std::int64_t length = 0;
+  std::vector<std::int64_t> tokens;  ///< [length] what was read, for angles that depend on the length
+  std::int64_t rotated_for = 0;      ///< length of the sequence whose angles the keys have
 
   /// Puts k and v [t,K,E] of block `layer` behind the `length` tokens -> all keys and values so far,
   /// [length+t,K,E] each. Capacity doubles, so a token costs no copy on average. `length` itself moves when
@@ -32,8 +34,8 @@ struct Pass {
   PackLayout layout;
   std::optional<DropoutKey> dropout;  ///< set in training only
   Recompute recompute = Recompute::kNothing;
-  KvCache* cache = nullptr;  ///< decoding: the pack is one sequence that goes on after the cache
-  RotaryTable rotary;        ///< filled by Decoder
+  KvCache* cache = nullptr;         ///< decoding: the pack is one sequence that goes on after the cache
+  std::vector<RotaryTable> rotary;  ///< one per rope of the config; filled by Decoder
 };
 
 }  // namespace graft

@@ -57,14 +57,38 @@ LossAndGradient chunked_cross_entropy(const at::Tensor& hidden, const FrozenWeig
   return {loss, gradient};
 }
 
+// The same with a soft-cap, whose derivative is 1 - tanh^2. Capped logits differ from each other by little,
+// so they are not rounded to bf16.
+LossAndGradient capped_cross_entropy(const at::Tensor& hidden, const FrozenWeight& head,
+                                     const at::Tensor& targets, double cap, bool differentiate) {
+  const auto rows = hidden.size(0);
+  const auto loss = at::empty({rows}, hidden.options().dtype(sum_type(hidden.scalar_type())));
+  const auto gradient = differentiate ? at::empty_like(hidden) : at::Tensor();
+  const bool wide = hidden.scalar_type() == at::kBFloat16;
+  for (std::int64_t first = 0; first < rows; first += kChunkRows) {
+    const auto last = std::min(first + kChunkRows, rows);
+    const auto some = hidden.slice(0, first, last);
+    const auto tanh =
+        at::tanh((wide ? head.times_transposed_f32(some) : head.times_transposed(some)).div(cap));
+    const auto logits = (tanh * cap).contiguous();
+    take_losses(logits, targets.slice(0, first, last), loss.slice(0, first, last), differentiate);
+    if (!differentiate) continue;
+    const auto through_cap = logits.mul_(1 - tanh.square());
+    gradient.slice(0, first, last).copy_(head.times(through_cap.to(hidden.scalar_type())));
+  }
+  return {loss, gradient};
+}
+
 struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& hidden, const at::Tensor& targets,
-                            const FrozenWeightPtr& head, bool differentiate) {
+                            const FrozenWeightPtr& head, double softcap, bool differentiate) {
     const WorkScope scope(Work::kLoss, size_of(hidden, *head, differentiate));
     const auto way = suits_products(hidden, head->out_features(), head->in_features())
                          ? fused_cross_entropy
                          : chunked_cross_entropy;
-    const auto [loss, gradient] = way(hidden, *head, targets, differentiate);
+    const auto [loss, gradient] = softcap > 0.0
+                                      ? capped_cross_entropy(hidden, *head, targets, softcap, differentiate)
+                                      : way(hidden, *head, targets, differentiate);
     if (differentiate) ctx->save_for_backward({gradient});
     return loss;
   }
@@ -83,14 +107,14 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
                                  write_to<T>(dhidden) + row * width);
       });
     });
-    return {dhidden, {}, {}, {}};
+    return {dhidden, {}, {}, {}, {}};
   }
 };
 
 }  // namespace
 
 at::Tensor linear_cross_entropy(const at::Tensor& hidden, const FrozenWeightPtr& head,
-                                const at::Tensor& targets) {
+                                const at::Tensor& targets, const LogitOptions& options) {
   check(hidden.dim() == 2 && targets.dim() == 1 && targets.size(0) == hidden.size(0),
         "linear_cross_entropy: one target per row wanted");
   if (targets.numel() > 0) {
@@ -99,7 +123,9 @@ at::Tensor linear_cross_entropy(const at::Tensor& hidden, const FrozenWeightPtr&
           ", want 0 … ", head->out_features() - 1, ")");
   }
   const bool differentiate = at::GradMode::is_enabled() && hidden.requires_grad();
-  return LinearCrossEntropy::apply(hidden.contiguous(), targets.contiguous(), head, differentiate);
+  const auto scaled = options.scale == 1.0 ? hidden : hidden * options.scale;
+  return LinearCrossEntropy::apply(scaled.contiguous(), targets.contiguous(), head, options.softcap,
+                                   differentiate);
 }
 
 }  // namespace graft

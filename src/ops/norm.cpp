@@ -29,10 +29,30 @@ struct RmsNormFunction : torch::autograd::Function<RmsNormFunction> {
   }
 };
 
+bool is_wide(const at::Tensor& x, const at::Tensor& weight) {
+  return x.scalar_type() != weight.scalar_type();
+}
+
+// In fp32 with one rounding at the end. A gradient's own are two sums a row, so libtorch's operations do.
+RmsNormValues wide_values(const at::Tensor& x, const at::Tensor& weight, double eps) {
+  const auto wide = x.to(at::kFloat);
+  const auto rstd = at::rsqrt(wide.square().mean(-1, /*keepdim=*/true) + eps);
+  return {(wide * rstd * weight).to(x.scalar_type()), rstd.flatten()};
+}
+
+at::Tensor wide_gradient(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& rstd,
+                         const at::Tensor& dy) {
+  auto shape = x.sizes().vec();
+  shape.back() = 1;
+  const auto inverse = rstd.view(shape), normed = x * inverse, dnormed = dy * weight;
+  return ((dnormed - normed * (dnormed * normed).mean(-1, /*keepdim=*/true)) * inverse).to(x.scalar_type());
+}
+
 }  // namespace
 
 RmsNormValues rms_norm_values(const at::Tensor& x, const at::Tensor& weight, double eps) {
   const WorkScope scope(Work::kNorm, {.bytes = 2.0 * static_cast<double>(x.nbytes())});
+  if (is_wide(x, weight)) return wide_values(x, weight, eps);
   const auto width = x.size(-1), rows = x.numel() / width;
   const auto y = at::empty_like(x);
   const auto rstd = at::empty({rows}, x.options().dtype(sum_type(x.scalar_type())));
@@ -49,6 +69,7 @@ RmsNormValues rms_norm_values(const at::Tensor& x, const at::Tensor& weight, dou
 at::Tensor rms_norm_gradient(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& rstd,
                              const at::Tensor& dy) {
   const WorkScope scope(Work::kNorm, {.bytes = 3.0 * static_cast<double>(x.nbytes())});
+  if (is_wide(x, weight)) return wide_gradient(x, weight, rstd, dy);
   const auto width = x.size(-1), rows = x.numel() / width;
   const auto dx = at::empty_like(x);
   with_kernel_type(x.scalar_type(), [&](auto type) {
@@ -63,7 +84,8 @@ at::Tensor rms_norm_gradient(const at::Tensor& x, const at::Tensor& weight, cons
 }
 
 at::Tensor rms_norm(const at::Tensor& x, const at::Tensor& weight, double eps) {
-  assert(weight.dim() == 1 && x.size(-1) == weight.size(0) && x.scalar_type() == weight.scalar_type());
+  assert(weight.dim() == 1 && x.size(-1) == weight.size(0) &&
+         (x.scalar_type() == weight.scalar_type() || weight.scalar_type() == at::kFloat));
   return RmsNormFunction::apply(x.contiguous(), weight.contiguous(), eps);
 }
 

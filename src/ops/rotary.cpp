@@ -65,7 +65,12 @@ RotaryTable rotary_table(const PackLayout& layout, const std::vector<double>& fr
 }
 
 at::Tensor rotary(const at::Tensor& x, const RotaryTable& table) {
-  assert(x.dim() == 3 && x.size(0) == table.cos.size(0) && x.size(2) == 2 * table.cos.size(1));
+  const auto dims = 2 * table.cos.size(1);
+  assert(x.dim() == 3 && x.size(0) == table.cos.size(0) && x.size(2) >= dims);
+  if (x.size(2) > dims) {
+    const auto turned = RotaryFunction::apply(x.narrow(2, 0, dims).contiguous(), table.cos, table.sin);
+    return at::cat({turned, x.narrow(2, dims, x.size(2) - dims)}, 2);
+  }
   return RotaryFunction::apply(x.contiguous(), table.cos, table.sin);
 }
 

@@ -19,7 +19,8 @@ struct RotaryTable {
 RotaryTable rotary_table(const PackLayout& layout, const std::vector<double>& frequencies,
                          double attention_factor, std::int64_t offset, at::ScalarType dtype);
 
-/// x [T,H,E] -> x with the halves of each head rotated (the "rotate_half" form of Hugging Face).
+/// x [T,H,E] -> x with the halves of each head rotated (the "rotate_half" form of Hugging Face). Where the
+/// table is narrower than E/2, the first dims of each head are rotated alone and the others stay.
 /// Differentiable in x. Source: Su et al., "RoFormer" (2021).
 at::Tensor rotary(const at::Tensor& x, const RotaryTable& table);
 

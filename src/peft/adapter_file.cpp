@@ -129,7 +129,7 @@ at::Tensor read_factor(const std::string& where, const TensorView& tensor, std::
 // PEFT's choice of targets where the config leaves it open. Source:
 // TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING.
 TargetModules default_targets(const Decoder& model, const std::string& where) {
-  constexpr std::array kQueryValue = {"llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2"};
+  constexpr std::array kQueryValue = {"llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3_text"};
   const std::string& type = model.config.model_type;
   const bool known = std::find(kQueryValue.begin(), kQueryValue.end(), type) != kQueryValue.end();
   check(known, where, ": /target_modules: null, and PEFT's default for model type '", type,

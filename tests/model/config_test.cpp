@@ -38,14 +38,14 @@ TEST(Config, ReadsTheNewRopeParameters) {
   EXPECT_EQ(config.vocab_size, 512);
   EXPECT_EQ(config.num_key_value_heads, 2);
   EXPECT_EQ(config.head_dim, 16);
-  EXPECT_DOUBLE_EQ(config.rope_theta, 100000.0);
+  EXPECT_DOUBLE_EQ(config.ropes.at(0).rope_theta, 100000.0);
   EXPECT_TRUE(config.tie_word_embeddings);
   EXPECT_EQ(config.eos_token_ids, std::vector<std::int32_t>{2});
 }
 
 TEST(Config, ReadsTheOldSpellingsAndAListOfEnds) {
   const ModelConfig config = load_config(golden("model/tiny_biased"));
-  EXPECT_DOUBLE_EQ(config.rope_theta, 500000.0);
+  EXPECT_DOUBLE_EQ(config.ropes.at(0).rope_theta, 500000.0);
   EXPECT_EQ(config.head_dim, 32);
   EXPECT_TRUE(config.attention_bias && config.mlp_bias);
   EXPECT_FALSE(config.tie_word_embeddings);
@@ -65,7 +65,7 @@ TEST(Config, LeftOutKeysHaveLlamaConfigsDefaults) {
   EXPECT_EQ(config.num_key_value_heads, 4);
   EXPECT_EQ(config.head_dim, 16);
   EXPECT_DOUBLE_EQ(config.rms_norm_eps, 1e-6);
-  EXPECT_DOUBLE_EQ(config.rope_theta, 10000.0);
+  EXPECT_DOUBLE_EQ(config.ropes.at(0).rope_theta, 10000.0);
   EXPECT_EQ(config.max_position_embeddings, 2048);
   EXPECT_FALSE(config.tie_word_embeddings);
   EXPECT_TRUE(config.eos_token_ids.empty());
@@ -123,12 +123,17 @@ INSTANTIATE_TEST_SUITE_P(
                 [](Json& j) {
                   j["rope_parameters"] = {{"rope_type", "llama3"}, {"factor", 8.0}};
                 },
-                {"/rope_parameters/rope_type", "llama3", "default"}},
+                {"/rope_parameters/low_freq_factor"}},
+        Refusal{"rope_unknown",
+                [](Json& j) {
+                  j["rope_parameters"] = {{"rope_type", "mrope"}, {"factor", 8.0}};
+                },
+                {"/rope_parameters/rope_type", "mrope", "default"}},
         Refusal{"rope_linear",
                 [](Json& j) {
-                  j["rope_scaling"] = {{"type", "linear"}, {"factor", 2.0}};
+                  j["rope_scaling"] = {{"type", "linear"}, {"factor", -2.0}};
                 },
-                {"/rope_scaling/type", "linear"}},
+                {"/rope_scaling/factor", "-2"}},
         Refusal{"rope_text", [](Json& j) { j["rope_scaling"] = "linear"; }, {"/rope_scaling"}},
         Refusal{"theta_zero", [](Json& j) { j["rope_parameters"]["rope_theta"] = 0; }, {"rope_theta"}},
         Refusal{"theta_text",
@@ -148,6 +153,14 @@ INSTANTIATE_TEST_SUITE_P(
                   j["auto_map"] = {{"AutoModel", "x.Y"}};
                 },
                 {"/auto_map", "never runs"}},
+        Refusal{"cap",
+                [](Json& j) { j["attn_logit_softcapping"] = 50.0; },
+                {"/attn_logit_softcapping", "50", "LlamaForCausalLM"}},
+        Refusal{"layer_types",
+                [](Json& j) {
+                  j["layer_types"] = {"full_attention", "linear_attention"};
+                },
+                {"/layer_types", "linear_attention"}},
         Refusal{"experts", [](Json& j) { j["num_local_experts"] = 8; }, {"/num_local_experts", "8"}},
         Refusal{"layers_zero", [](Json& j) { j["num_hidden_layers"] = 0; }, {"/num_hidden_layers"}},
         Refusal{"layers_negative", [](Json& j) { j["num_hidden_layers"] = -1; }, {"/num_hidden_layers"}},
@@ -203,7 +216,7 @@ TEST(Config, AGgufSaysTheSameAsItsFolder) {
   EXPECT_EQ(file.head_dim, folder.head_dim);
   EXPECT_EQ(file.max_position_embeddings, folder.max_position_embeddings);
   EXPECT_FLOAT_EQ(static_cast<float>(file.rms_norm_eps), static_cast<float>(folder.rms_norm_eps));
-  EXPECT_DOUBLE_EQ(file.rope_theta, folder.rope_theta);
+  EXPECT_DOUBLE_EQ(file.ropes.at(0).rope_theta, folder.ropes.at(0).rope_theta);
   EXPECT_TRUE(file.tie_word_embeddings);
   EXPECT_EQ(file.eos_token_ids, folder.eos_token_ids);
   EXPECT_EQ(file.bos_token_id, folder.bos_token_id);
@@ -214,7 +227,7 @@ TEST(Config, TheConfigWrittenForAGgufReadsBackAsTheSame) {
   const TemporaryFolder folder;
   write_text(folder.path() / "config.json", file.source.dump());
   const ModelConfig back = load_config(folder.path());
-  EXPECT_EQ(back.rope_theta, file.rope_theta);
+  EXPECT_EQ(back.ropes.at(0).rope_theta, file.ropes.at(0).rope_theta);
   EXPECT_EQ(back.rms_norm_eps, file.rms_norm_eps);
   EXPECT_EQ(back.eos_token_ids, file.eos_token_ids);
   EXPECT_EQ(back.head_dim, file.head_dim);

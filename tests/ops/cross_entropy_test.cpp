@@ -31,6 +31,37 @@ TEST(LinearCrossEntropy, MatchesFiniteDifferences) {
       [&](const Tensors& in) { return linear_cross_entropy(in[0], head, targets); }, {random({4, 6})});
 }
 
+TEST(LinearCrossEntropy, WithScaleAndSoftCapMatchesFiniteDifferences) {
+  at::manual_seed(5);
+  const auto head = dense_weight(random({13, 6}));
+  const auto targets = at::tensor({0, 12, 5, 5}, at::kLong);
+  for (const LogitOptions& options :
+       {LogitOptions{.scale = 0.4}, LogitOptions{.softcap = 1.5}, LogitOptions{.scale = 3.0, .softcap = 2.0}})
+    testing::expect_finite_differences(
+        [&](const Tensors& in) { return linear_cross_entropy(in[0], head, targets, options); },
+        {random({4, 6})});
+}
+
+TEST(LinearCrossEntropy, CapsLogitsInEveryType) {
+  at::manual_seed(6);
+  const auto targets = at::randint(301, {300}, at::kLong);
+  const auto dloss = random({300});
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    const auto hidden = random({300, 24}, dtype), w = random({301, 24}).to(dtype);
+    const auto want_of = [&](const Tensors& in) {
+      const auto capped = at::tanh(at::linear(in[0], w.to(at::kDouble)) / 4.0) * 4.0;
+      return at::log_softmax(capped, 1).gather(1, targets.unsqueeze(1)).squeeze(1).neg();
+    };
+    const auto op = [&](const Tensors& in) {
+      return linear_cross_entropy(in[0], dense_weight(w), targets, {.softcap = 4.0});
+    };
+    EXPECT_LT(relative_difference(op({hidden}), want_of({hidden.to(at::kDouble)})), kFp32);
+    const auto want = gradients(want_of, {hidden.to(at::kDouble)}, dloss)[0];
+    const auto got = gradients(op, {hidden}, dloss.to(at::kFloat))[0];
+    EXPECT_LT(relative_difference(got, want), dtype == at::kFloat ? kFp32 : kBf16Gradient);
+  }
+}
+
 struct Sizes {
   std::int64_t rows, vocabulary, width;
 };

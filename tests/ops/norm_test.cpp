@@ -56,6 +56,21 @@ TEST(RmsNorm, RoundsWhereHuggingFaceRounds) {
       << "another order of the fp32 sum may move a value over a rounding boundary, rarely";
 }
 
+TEST(RmsNorm, AWideWeightIsAppliedBeforeTheOneRounding) {
+  at::manual_seed(5);
+  const auto x = random({64, 96}, at::kBFloat16), dy = random({64, 96}, at::kBFloat16);
+  const auto weight = 1 + random({96}, at::kFloat) * 1e-3;  // bf16 has no number between 1 and 1.0078
+  const auto wide = x.to(at::kDouble), weight64 = weight.to(at::kDouble);
+  const auto got = rms_norm(x, weight, kEps);
+  EXPECT_TRUE(at::equal(got, reference(x.to(at::kFloat), weight).to(at::kBFloat16)));
+  EXPECT_FALSE(at::equal(got, rms_norm(x, weight.to(at::kBFloat16), kEps)));
+  const auto dx = gradients([&](const Tensors& in) { return rms_norm(in[0], weight, kEps); }, {x}, dy)[0];
+  const auto want =
+      gradients([&](const Tensors& in) { return reference(in[0], weight64); }, {wide}, dy.to(at::kDouble))[0];
+  EXPECT_EQ(dx.scalar_type(), at::kBFloat16);
+  EXPECT_LT(relative_difference(dx, want), kBf16);
+}
+
 TEST(RmsNorm, NormsTheLastDimensionOfAnyShape) {
   at::manual_seed(4);
   const auto x = random({3, 5, 8}, at::kFloat), weight = random({8}, at::kFloat);

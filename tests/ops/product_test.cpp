@@ -41,8 +41,8 @@ TEST_F(Products, MatchExactOnesAtEveryShape) {
   struct Shape {
     std::int64_t rows, depth, columns;
   };
-  for (const auto& [rows, depth, columns] :
-       {Shape{1, 2, 1}, Shape{17, 30, 7}, Shape{64, 576, 192}, Shape{300, 130, 50}, Shape{300, 4000, 130}, Shape{70, 4000, 33}})
+  for (const auto& [rows, depth, columns] : {Shape{1, 2, 1}, Shape{17, 30, 7}, Shape{64, 576, 192},
+                                             Shape{300, 130, 50}, Shape{300, 4000, 130}, Shape{70, 4000, 33}})
     for (const Side side : {Side::kAsStored, Side::kTransposed}) {
       const auto left = random({rows, depth}, at::kBFloat16), right = stored(depth, columns, side);
       auto y = at::full({rows, columns}, -7.0, at::kFloat);

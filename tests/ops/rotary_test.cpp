@@ -57,6 +57,16 @@ TEST(Rotary, MatchesAtenInEveryType) {
   }
 }
 
+TEST(Rotary, OfANarrowerTableTurnsTheFirstDimsAlone) {
+  at::manual_seed(7);
+  const auto table = rotary_table(kLayout, frequencies(3), 1.0, 0, at::kDouble);
+  const auto x = random({5, 2, 10});
+  const auto y = rotary(x, table);
+  EXPECT_TRUE(at::equal(y.narrow(2, 0, 6), rotary(x.narrow(2, 0, 6), table)));
+  EXPECT_TRUE(at::equal(y.narrow(2, 6, 4), x.narrow(2, 6, 4)));
+  testing::expect_finite_differences([&](const Tensors& in) { return rotary(in[0], table); }, {x});
+}
+
 TEST(Rotary, LeavesItsInputAlone) {
   const auto table = rotary_table(kLayout, frequencies(3), 1.0, 0, at::kFloat);
   const auto x = at::ones({5, 2, 6}, at::kFloat);
