@@ -10,7 +10,7 @@ namespace {
 
 enum class Decoded { kAll, kWithoutSpecial, kNone };
 
-// As scripts/golden/tokenizers.py makes it: ids, byte spans and the decoded text.
+// As scripts/golden/tokenizer_variants.py makes it: ids, byte spans and the decoded text.
 std::string digest(const Tokenizer& tokenizer, const std::string& text, Decoded decoded) {
   const Encoding encoding = tokenizer.encode(text, SpecialTokens::kNone);
   std::string all = describe(encoding);
