@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Golden files of tokenizers beyond byte-level BPE, made by tokenizers and sentencepiece.
 
-usage: tokenizers.py [OUT=tests/golden/text]
+usage: tokenizer_variants.py [OUT=tests/golden/text]
 
 tokenizers.json holds the corpus once, small tokenizers trained here, and per variant (a base with parts exchanged) a digest of each
 text's ids, byte spans and decoded text. sentencepiece.json and unigram/ are sentencepiece models with the same digests.
