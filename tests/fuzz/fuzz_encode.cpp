@@ -42,7 +42,7 @@ std::string byte_level() {
     vocab[spelling] = id++;
   }
   for (const char* merged : {"th", "the", "Ġthe", "ab", "ä½"}) vocab[merged] = id++;
-  const Json merges = {{"t", "h"}, {"th", "e"}, {"Ġ", "the"}, {"a", "b"}, {"ä", "½"}};
+  const Json merges = {"t h", "th e", "Ġ the", "a b", "ä ½"};  // lists of two words would be an object
   const Json step = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", true}};
   return to_text(Json{{"pre_tokenizer", step},
                       {"decoder", step},
