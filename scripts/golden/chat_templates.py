@@ -8,7 +8,6 @@ SHA-256 of the text (or null where it raises) and, where the template has {% gen
 --all: every template found, full texts (for finding differences; not committed).
 """
 
-import datetime
 import hashlib
 import json
 import os
@@ -17,16 +16,9 @@ import sys
 import trl
 from transformers.utils import chat_template_utils
 
-NOW = datetime.datetime(2026, 3, 9, 14, 5, 7)
+import fixed_date
 
-
-class FixedDate(datetime.datetime):
-    @classmethod
-    def now(cls, tz=None):
-        return NOW
-
-
-chat_template_utils.datetime = FixedDate
+chat_template_utils.datetime = fixed_date.FixedDate
 
 TRL = """cohere cohere2 cohere2_training deepseek_r1_distill deepseek_r1_distill_training deepseekv3 deepseekv3_training gemma
 gemma_training gemma3 gemma3_training gemma4_v2 glm4moe glm4moe_training gptoss idefics3 lfm2_2_5 lfm2_training llama3 llama3_training llama3_1
@@ -147,7 +139,7 @@ def main():
     for folder, origin, chosen in [(trl_folder, "trl", TRL), (arguments[0], "llama.cpp", LLAMA_CPP)]:
         found = sorted(f[:-6] for f in os.listdir(folder) if f.endswith(".jinja")) if every else chosen
         names += [(origin + "/" + name, os.path.join(folder, name + ".jinja")) for name in found]
-    golden = {"special": SPECIAL, "now": NOW.isoformat(), "conversations": CONVERSATIONS, "templates": {}}
+    golden = {"special": SPECIAL, "now": fixed_date.NOW.isoformat(), "conversations": CONVERSATIONS, "templates": {}}
     for name, path in names:
         with open(path, encoding="utf-8", newline="") as f:
             source = f.read()

@@ -4,23 +4,15 @@
 Each case is [template, text], with null for the text where transformers raises.
 """
 
-import datetime
 import json
 import os
 import sys
 
 from transformers.utils import chat_template_utils
 
-NOW = datetime.datetime(2026, 3, 9, 14, 5, 7)
+import fixed_date
 
-
-class FixedDate(datetime.datetime):
-    @classmethod
-    def now(cls, tz=None):
-        return NOW
-
-
-chat_template_utils.datetime = FixedDate
+chat_template_utils.datetime = fixed_date.FixedDate
 
 VARIABLES = {
     "s": "Hello, World", "e": "", "zh": "你好, 世界", "n": 7, "z": 0, "f": 2.5, "t": True, "no": None,
@@ -576,7 +568,7 @@ def main():
     cases = [[t, render(t)] for t in templates]
     path = os.path.join(out, "jinja.json")
     with open(path, "w", encoding="utf-8") as f:
-        json.dump({"now": NOW.isoformat(), "variables": VARIABLES, "cases": cases}, f, ensure_ascii=False, separators=(",", ":"))
+        json.dump({"now": fixed_date.NOW.isoformat(), "variables": VARIABLES, "cases": cases}, f, ensure_ascii=False, separators=(",", ":"))
         f.write("\n")
     print(f"{path}: {len(cases)} cases, {sum(t is None for _, t in cases)} raise, {os.path.getsize(path)} bytes")
 

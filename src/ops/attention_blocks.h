@@ -21,8 +21,6 @@ inline constexpr std::int64_t kKeyRows = 64;    ///< keys of a block
 inline constexpr std::int64_t kStripRows =
     32;  ///< a block on the diagonal is cut into strips of so many queries
 
-inline std::int64_t padded(std::int64_t n) { return (n + kBlockStep - 1) / kBlockStep * kBlockStep; }
-
 /// One sequence: its queries are the last of its keys' positions.
 struct AttentionSegment {
   std::int64_t query_start = 0, queries = 0;

@@ -19,8 +19,6 @@ constexpr std::int64_t kPanel = 64;                       // columns of a produc
 constexpr std::int64_t kBlock = 256;                      // of the vocabulary: depth of the second product
 constexpr std::int64_t kPackedNumbers = 4 * 1024 * 1024;  // of W at a time, in both forms: 8 MiB
 
-std::int64_t padded(std::int64_t n) { return (n + kBlockStep - 1) / kBlockStep * kBlockStep; }
-
 const AttentionRows<Bf16Bits, Bf16Bits, float>& rows_kernels() {
   return attention_rows<Bf16Bits, Bf16Bits, float>().front();
 }
@@ -58,27 +56,29 @@ class PackedVocabulary {
   }
 
   /// Right operand [D, 64 or what is left] of logits: tokens of block b from `column` on.
-  const Bf16Bits* for_logits(std::size_t b, std::int64_t column) const {
+  const Bf16Bits* for_logits(std::size_t b, std::int64_t column) const { return logits_at(b, column); }
+  /// Right operand [tokens of block b, 64 or what is left] of the gradient, from `column` on.
+  const Bf16Bits* for_gradient(std::size_t b, std::int64_t column) const { return gradient_at(b, column); }
+
+ private:
+  Bf16Bits* logits_at(std::size_t b, std::int64_t column) const {
     return by_tokens_.data() + (static_cast<std::int64_t>(b) * kBlock + column) * w_.columns;
   }
-  /// Right operand [tokens of block b, 64 or what is left] of the gradient, from `column` on.
-  const Bf16Bits* for_gradient(std::size_t b, std::int64_t column) const {
+  Bf16Bits* gradient_at(std::size_t b, std::int64_t column) const {
     return by_width_.data() + static_cast<std::int64_t>(b) * kBlock * width_ + packed_[b].columns() * column;
   }
 
- private:
   void pack_rows(std::int64_t start, std::int64_t at, std::int64_t count, bool both_forms,
                  Bf16Bits* decoded) {
     const auto rows = w_.read({start + at, count, 0, w_.columns}, decoded);
     const auto b = static_cast<std::size_t>(at / kBlock);
     const auto in_block = at % kBlock;
-    auto* tokens = const_cast<Bf16Bits*>(for_logits(b, in_block));
-    rows_kernels().pack_transposed(rows, {padded(count), w_.columns}, tokens);
+    rows_kernels().pack_transposed(rows, {padded(count), w_.columns}, logits_at(b, in_block));
     if (!both_forms) return;
     for (std::int64_t column = 0; column < width_; column += kPanel) {
       const auto columns = std::min(kPanel, w_.columns - column);
       const RowView<const Bf16Bits> part{rows.data + column, rows.stride, rows.count, columns};
-      auto* to = const_cast<Bf16Bits*>(for_gradient(b, column)) + in_block * padded(columns);
+      auto* to = gradient_at(b, column) + in_block * padded(columns);
       rows_kernels().pack(part, {padded(count), padded(columns)}, to);
     }
   }

@@ -40,9 +40,9 @@ std::int64_t most_parts(const std::vector<Product>& products) {
 
 void run_by_columns(const std::vector<Product>& products) {
   const ColumnCut cut = cut_columns(products, at::get_num_threads());
-  const auto width = padded_to_step(cut.columns);
+  const auto width = padded(cut.columns);
   const WorkerSpace space{.panels = kPanelNumbers + kDepth * width,
-                          .sums = most_parts(products) * padded_to_step(cut.rows) * width};
+                          .sums = most_parts(products) * padded(cut.rows) * width};
   share_out(cut.tasks.size(), space, [&](ProductWorker& worker, std::size_t i) { worker.run(cut.tasks[i]); });
 }
 

@@ -44,8 +44,8 @@ DeepSums::DeepSums(const std::vector<Round>& rounds) {
   for (const Round& round : rounds)
     for (const Panel& panel : round.panels)
       if (panel.is_part && !sums_.contains(panel.product))
-        sums_[panel.product] = at::detail::empty_cpu(
-            {padded_to_step(panel.product->rows), padded_to_step(panel.product->columns)}, at::kFloat);
+        sums_[panel.product] =
+            at::detail::empty_cpu({padded(panel.product->rows), padded(panel.product->columns)}, at::kFloat);
 }
 
 TileSums DeepSums::at(const Panel& panel, std::int64_t row) const {
@@ -84,12 +84,8 @@ void ProductWorker::add_int8_product(const ProductPiece& piece, const PanelColum
   const Int8Codes& left = piece.term->left_int8;
   const auto stride = left.codes.size(1), width = columns.width;
   const auto right = packed_int8(piece, columns, packed);
-  const GemmShape shape{.m = padded_to_step(rows.count),
-                        .n = width,
-                        .k = piece.depth,
-                        .lda = stride,
-                        .ldb = width,
-                        .ldc = width};
+  const GemmShape shape{
+      .m = padded(rows.count), .n = width, .k = piece.depth, .lda = stride, .ldb = width, .ldc = width};
   multiply(shape, left.codes.const_data_ptr<std::uint8_t>() + rows.first * stride + piece.first, right.codes,
            int8_sums_, Sum::kSet);
   const Int8Tile tile{.sums = int8_sums_,
@@ -112,7 +108,7 @@ void ProductWorker::add_product(const ProductPiece& piece, const PanelColumns& c
       .m = rows.count, .n = width, .k = piece.depth, .lda = stride, .ldb = width, .ldc = to.width};
   if (rows.count % kBlockStep != 0) {
     // Kernels are compiled for whole steps of rows: what is missing is 0.
-    shape.m = padded_to_step(rows.count), shape.lda = padded_to_step(piece.depth);
+    shape.m = padded(rows.count), shape.lda = padded(piece.depth);
     packing().load({left, stride, rows.count, piece.depth}, {shape.m, shape.lda}, left_);
     left = left_;
   }
@@ -127,12 +123,12 @@ void ProductWorker::finish(const Product& product, const Tile& first, std::int64
 }
 
 void ProductWorker::run(const ColumnTask& task) {
-  const auto width = padded_to_step(task.columns);
+  const auto width = padded(task.columns);
   const PanelColumns columns{task.column, task.columns, width};
   const auto pieces = pieces_of(*task.product);
   const auto groups = groups_of(pieces, width);
   const bool one_group = groups.size() == 1;
-  const auto part_rows = padded_to_step(one_group ? std::min(kTileRows, task.rows) : task.rows);
+  const auto part_rows = padded(one_group ? std::min(kTileRows, task.rows) : task.rows);
   for (const auto& group : groups) {
     Bf16Bits* end = panels_;
     for (const auto& piece : group) {

@@ -9,11 +9,10 @@
 #include "kernels/cpu/attention_rows.h"
 #include "ops/product_cut.h"
 #include "ops/product_int8.h"
+#include "ops/units.h"
 
 /// The two kinds of tasks of run_products, on the calling thread.
 namespace graft {
-
-inline std::int64_t padded_to_step(std::int64_t n) { return (n + kBlockStep - 1) / kBlockStep * kBlockStep; }
 
 /// The right matrices of a round, packed into one memory.
 class SharedPanels {

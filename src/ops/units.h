@@ -13,6 +13,9 @@
 /// Work cut into units that threads take one after the other, each with room of its own.
 namespace graft {
 
+/// n rounded up to whole steps of a block.
+inline std::int64_t padded(std::int64_t n) { return (n + kBlockStep - 1) / kBlockStep * kBlockStep; }
+
 /// Uninitialised numbers, aligned to a cache line.
 template <class T>
 class Numbers {

@@ -4,6 +4,7 @@
 #include "base/sha256.h"
 #include "text/chat_engine.h"
 #include "text/golden.h"
+#include "text/golden_time.h"
 #include "text/jinja/template.h"
 #include "text/pipeline.h"
 #include "text/tokenizer_json.h"
@@ -19,20 +20,6 @@ const Json& file() {
 }
 
 std::string source_of(const std::string& name) { return read_file(folder() / (name + ".jinja"), 1 << 20); }
-
-// 2026-03-09 14:05:07, a Monday.
-std::tm golden_time() {
-  std::tm now{};
-  now.tm_year = 2026 - 1900;
-  now.tm_mon = 2;
-  now.tm_mday = 9;
-  now.tm_hour = 14;
-  now.tm_min = 5;
-  now.tm_sec = 7;
-  now.tm_wday = 1;
-  now.tm_yday = 67;
-  return now;
-}
 
 std::shared_ptr<const ChatTemplate::Engine> engine_of(const std::string& name) {
   auto pipeline = std::make_shared<Tokenizer::Pipeline>();

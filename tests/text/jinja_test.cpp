@@ -2,23 +2,11 @@
 
 #include "base/error.h"
 #include "text/golden.h"
+#include "text/golden_time.h"
 #include "text/jinja/template.h"
 
 namespace graft {
 namespace {
-
-std::tm golden_time() {
-  std::tm now{};
-  now.tm_year = 2026 - 1900;
-  now.tm_mon = 2;
-  now.tm_mday = 9;
-  now.tm_hour = 14;
-  now.tm_min = 5;
-  now.tm_sec = 7;
-  now.tm_wday = 1;
-  now.tm_yday = 67;
-  return now;
-}
 
 std::string render(const std::string& source, const JinjaVariables& variables = {},
                    const JinjaLimits& limits = {}) {
