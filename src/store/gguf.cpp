@@ -35,6 +35,7 @@ const Value& get(const GgufFile& file, std::string_view key, const char* want) {
 GgufFile::GgufFile(const Path& path) : file_(path) {
   GgufContents contents = parse_gguf(file_.bytes(), path.string());
   metadata_ = std::move(contents.metadata);
+  pairs_ = std::move(contents.pairs);
   tensors_ = std::move(contents.tensors);
   unsupported_ = std::move(contents.unsupported);
   for (std::size_t i = 0; i < tensors_.size(); ++i) index_.emplace(tensors_[i].name, i);

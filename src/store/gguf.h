@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "store/gguf_metadata.h"
 #include "store/tensor_view.h"
 
 namespace graft {
@@ -39,10 +40,13 @@ class GgufFile {
   const std::vector<std::int64_t>& integers(std::string_view key) const;
   const std::vector<double>& numbers(std::string_view key) const;
   const std::map<std::string, GgufValue, std::less<>>& metadata() const { return metadata_; }
+  /// The metadata in the file's own order and types, for copies.
+  const std::vector<GgufPair>& pairs() const { return pairs_; }
 
  private:
   MappedFile file_;
   std::map<std::string, GgufValue, std::less<>> metadata_;
+  std::vector<GgufPair> pairs_;
   std::vector<TensorView> tensors_;
   std::map<std::string, std::string, std::less<>> unsupported_;
   std::map<std::string, std::size_t, std::less<>> index_;

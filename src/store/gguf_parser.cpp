@@ -25,23 +25,6 @@ constexpr std::size_t kSmallestPair = 8 + 4 + 1;        // key length, type, a b
 constexpr std::size_t kSmallestTensor = 8 + 4 + 4 + 8;  // name length, dimensions, type, offset
 constexpr std::int64_t kDefaultAlignment = 32;
 
-// enum gguf_metadata_value_type.
-enum class ValueType : std::uint32_t {
-  kU8,
-  kI8,
-  kU16,
-  kI16,
-  kU32,
-  kI32,
-  kF32,
-  kBool,
-  kString,
-  kArray,
-  kU64,
-  kI64,
-  kF64
-};
-
 // Names of ggml types that graft cannot decode yet: enum ggml_type.
 struct UnsupportedType {
   std::uint32_t number;
@@ -110,27 +93,29 @@ class GgufParser {
     if (key.empty() || key.size() > kMaxKeyBytes || printable(key, kMaxKeyBytes) != key) {
       reader_.fail_here("`", printable(key), "` cannot be a metadata key");
     }
-    const auto type = static_cast<ValueType>(reader_.read<std::uint32_t>("the type of " + key));
-    GgufValue value = type == ValueType::kArray ? read_array(key) : read_scalar(type, key);
+    const std::size_t begin = reader_.position();
+    const auto type = static_cast<GgufType>(reader_.read<std::uint32_t>("the type of " + key));
+    GgufValue value = type == GgufType::kArray ? read_array(key) : read_scalar(type, key);
+    contents_.pairs.push_back({key, bytes_.subspan(begin, reader_.position() - begin)});
     if (!contents_.metadata.emplace(key, std::move(value)).second)
       reader_.fail_here("duplicate metadata key `", key, "`");
   }
 
-  std::int64_t read_integer(ValueType type, std::string_view what) {
+  std::int64_t read_integer(GgufType type, std::string_view what) {
     switch (type) {
-      case ValueType::kU8:
+      case GgufType::kU8:
         return reader_.read<std::uint8_t>(what);
-      case ValueType::kI8:
+      case GgufType::kI8:
         return reader_.read<std::int8_t>(what);
-      case ValueType::kU16:
+      case GgufType::kU16:
         return reader_.read<std::uint16_t>(what);
-      case ValueType::kI16:
+      case GgufType::kI16:
         return reader_.read<std::int16_t>(what);
-      case ValueType::kU32:
+      case GgufType::kU32:
         return reader_.read<std::uint32_t>(what);
-      case ValueType::kI32:
+      case GgufType::kI32:
         return reader_.read<std::int32_t>(what);
-      case ValueType::kI64:
+      case GgufType::kI64:
         return reader_.read<std::int64_t>(what);
       default:
         break;
@@ -140,8 +125,8 @@ class GgufParser {
     return static_cast<std::int64_t>(large);
   }
 
-  double read_float(ValueType type, std::string_view what) {
-    return type == ValueType::kF32 ? reader_.read<float>(what) : reader_.read<double>(what);
+  double read_float(GgufType type, std::string_view what) {
+    return type == GgufType::kF32 ? reader_.read<float>(what) : reader_.read<double>(what);
   }
 
   bool read_bool(std::string_view what) {
@@ -151,21 +136,21 @@ class GgufParser {
   }
 
   // Bytes that a value of `type` takes at least; 0 for what is no element of an array.
-  static std::size_t least_bytes(ValueType type) {
+  static std::size_t least_bytes(GgufType type) {
     constexpr std::array<std::size_t, 13> kBytes{1, 1, 2, 2, 4, 4, 4, 1, 8, 0, 8, 8, 8};
     const auto number = static_cast<std::size_t>(type);
     return number < kBytes.size() ? kBytes[number] : 0;
   }
 
-  [[noreturn]] void fail_type(ValueType type, const std::string& key) const {
+  [[noreturn]] void fail_type(GgufType type, const std::string& key) const {
     reader_.fail_here("`", key, "`: unknown value type ", static_cast<std::uint32_t>(type));
   }
 
-  GgufValue read_scalar(ValueType type, const std::string& key) {
+  GgufValue read_scalar(GgufType type, const std::string& key) {
     if (least_bytes(type) == 0) fail_type(type, key);
-    if (type == ValueType::kString) return std::string(reader_.read_string(key));
-    if (type == ValueType::kBool) return read_bool(key);
-    if (type == ValueType::kF32 || type == ValueType::kF64) return read_float(type, key);
+    if (type == GgufType::kString) return std::string(reader_.read_string(key));
+    if (type == GgufType::kBool) return read_bool(key);
+    if (type == GgufType::kF32 || type == GgufType::kF64) return read_float(type, key);
     return read_integer(type, key);
   }
 
@@ -178,17 +163,17 @@ class GgufParser {
   }
 
   GgufValue read_array(const std::string& key) {
-    const auto type = static_cast<ValueType>(reader_.read<std::uint32_t>(key));
-    if (type == ValueType::kArray) reader_.fail_here("`", key, "`: arrays of arrays are not supported");
+    const auto type = static_cast<GgufType>(reader_.read<std::uint32_t>(key));
+    if (type == GgufType::kArray) reader_.fail_here("`", key, "`: arrays of arrays are not supported");
     if (least_bytes(type) == 0) fail_type(type, key);
     const std::size_t count = reader_.read_count("the length of " + key, least_bytes(type), kMaxArray);
     switch (type) {
-      case ValueType::kString:
+      case GgufType::kString:
         return read_elements<std::string>(count, [&] { return std::string(reader_.read_string(key)); });
-      case ValueType::kBool:
+      case GgufType::kBool:
         return read_elements<bool>(count, [&] { return read_bool(key); });
-      case ValueType::kF32:
-      case ValueType::kF64:
+      case GgufType::kF32:
+      case GgufType::kF64:
         return read_elements<double>(count, [&] { return read_float(type, key); });
       default:
         return read_elements<std::int64_t>(count, [&] { return read_integer(type, key); });
@@ -205,7 +190,7 @@ class GgufParser {
     const auto dims = reader_.read<std::uint32_t>("the table of tensors");
     if (dims > kMaxDims) fail_tensor(entry, ": got ", dims, " dimensions, want at most ", kMaxDims);
     for (std::uint32_t i = 0; i < dims; ++i) {
-      entry.tensor.shape.push_back(read_integer(ValueType::kU64, "the shape of a tensor"));
+      entry.tensor.shape.push_back(read_integer(GgufType::kU64, "the shape of a tensor"));
     }
     const auto type = reader_.read<std::uint32_t>("the table of tensors");
     entry.offset = reader_.read<std::uint64_t>("the table of tensors");
