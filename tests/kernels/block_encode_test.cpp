@@ -26,10 +26,14 @@ std::vector<float> any_weights(std::size_t count, unsigned seed) {
 TEST(BlockEncode, EveryPathGivesTheBytesOfThePlainLoops) {
   const std::vector<float> weights = any_weights(64 * 600, 1);
   for (const CpuPath path : cpu_paths()) {
-    std::vector<std::byte> want(weights.size() / 32 * 34), got(want.size());
-    block_encode(CpuPath::kScalar).q8_0(weights, want.data());
-    block_encode(path).q8_0(weights, got.data());
-    EXPECT_EQ(got, want) << name(path);
+    for (const auto member : {&BlockEncode::q8_0, &BlockEncode::q4_0, &BlockEncode::q4_1, &BlockEncode::q5_0,
+                              &BlockEncode::q5_1, &BlockEncode::q2_k, &BlockEncode::q3_k, &BlockEncode::q4_k,
+                              &BlockEncode::q5_k, &BlockEncode::q6_k}) {
+      std::vector<std::byte> want(weights.size() / 32 * 34), got(want.size());
+      (block_encode(CpuPath::kScalar).*member)(weights, want.data());
+      (block_encode(path).*member)(weights, got.data());
+      EXPECT_EQ(got, want) << name(path);
+    }
     for (const std::int64_t block : {32, 64, 256}) {
       for (const std::size_t count :
            {weights.size(), std::size_t{64 * 512 + 33}, std::size_t{1}, std::size_t{0}}) {

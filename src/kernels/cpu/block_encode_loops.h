@@ -1,6 +1,7 @@
 #pragma once
 
 #include "kernels/cpu/block_encode.h"
+#include "kernels/cpu/k_encode_loops.h"
 #include "kernels/half.h"
 #include "kernels/nf4.h"
 
@@ -109,7 +110,71 @@ void encode_q8_0_blocks(std::span<const float> weights, std::byte* blocks) {
   }
 }
 
-constexpr BlockEncode kTable = {.nf4 = encode_nf4_blocks, .q8_0 = encode_q8_0_blocks};
+// The first weight of the largest magnitude, and the smallest and largest of all.
+inline float first_largest(const float* values) {
+  float largest = values[0];
+  for (std::size_t i = 1; i < kRun; ++i)
+    largest = __builtin_fabsf(values[i]) > __builtin_fabsf(largest) ? values[i] : largest;
+  return largest;
+}
+inline float smallest_of(const float* values) {
+  float smallest = values[0];
+  for (std::size_t i = 1; i < kRun; ++i) smallest = values[i] < smallest ? values[i] : smallest;
+  return smallest;
+}
+inline float largest_of(const float* values) {
+  float largest = values[0];
+  for (std::size_t i = 1; i < kRun; ++i) largest = values[i] > largest ? values[i] : largest;
+  return largest;
+}
+
+/// Q4_0, Q4_1, Q5_0, Q5_1: a scale (from the weight of largest magnitude, which becomes code 0) or a scale
+/// and a minimum, in fp16; for 5 bits the fifth ones [4]; the low bits, of the first half's codes in the low
+/// half of a byte [16].
+template <int kBits, bool kHasMinimum>
+void encode_small_blocks(std::span<const float> weights, std::byte* blocks) {
+  constexpr int kTop = (1 << kBits) - 1, kMiddle = 1 << (kBits - 1);
+  constexpr std::size_t kHalves = kHasMinimum ? 4 : 2, kFifth = kBits == 5 ? 4 : 0, kHalf = kRun / 2;
+  const float* from = weights.data();
+  for (std::size_t rest = weights.size(); rest >= kRun; rest -= kRun, from += kRun) {
+    const float minimum = kHasMinimum ? smallest_of(from) : 0.0F;
+    const float scale = kHasMinimum ? (largest_of(from) - minimum) / static_cast<float>(kTop)
+                                    : first_largest(from) / static_cast<float>(-kMiddle);
+    const float inverse = scale == 0 ? 0.0F : 1.0F / scale;
+    const float middle = kHasMinimum ? 0.5F : static_cast<float>(kMiddle) + 0.5F;
+    const bool has_inverse = __builtin_fabsf(inverse) <= __FLT_MAX__;
+    std::int32_t codes[kRun] = {};
+    if (has_inverse)
+      for (std::size_t i = 0; i < kRun; ++i) {
+        float place = (from[i] - minimum) * inverse + middle;
+        place = place > 0 ? place : 0.0F;
+        place = place < static_cast<float>(kTop) ? place : static_cast<float>(kTop);
+        codes[i] = static_cast<std::int32_t>(place);
+      }
+    put_half(blocks, scale);
+    if (kHasMinimum) put_half(blocks + 2, minimum);
+    if (kBits == 5) {
+      std::uint32_t fifth = 0;
+      for (std::size_t i = 0; i < kRun; ++i) fifth |= (static_cast<std::uint32_t>(codes[i]) >> 4) << i;
+      __builtin_memcpy(blocks + kHalves, &fifth, sizeof fifth);
+    }
+    for (std::size_t i = 0; i < kHalf; ++i)
+      blocks[kHalves + kFifth + i] = static_cast<std::byte>((codes[i] & 15) | ((codes[kHalf + i] & 15) << 4));
+    blocks += kHalves + kFifth + kHalf;
+  }
+}
+
+constexpr BlockEncode kTable = {.nf4 = encode_nf4_blocks,
+                                .q8_0 = encode_q8_0_blocks,
+                                .q4_0 = encode_small_blocks<4, false>,
+                                .q4_1 = encode_small_blocks<4, true>,
+                                .q5_0 = encode_small_blocks<5, false>,
+                                .q5_1 = encode_small_blocks<5, true>,
+                                .q2_k = encode_k_blocks<encode_q2_k_block, 84>,
+                                .q3_k = encode_k_blocks<encode_q3_k_block, 110>,
+                                .q4_k = encode_k_blocks<encode_k4_block<4>, 144>,
+                                .q5_k = encode_k_blocks<encode_k4_block<5>, 176>,
+                                .q6_k = encode_k_blocks<encode_q6_k_block, 210>};
 
 }  // namespace
 }  // namespace graft
