@@ -54,6 +54,16 @@ std::byte* PageHeap::grow(std::size_t size) {
   return std::exchange(top_, top_ + size);
 }
 
+std::byte* PageHeap::grow_last(std::size_t size) {
+  if (free_.empty()) return grow(size);
+  const auto last = std::prev(free_.end());
+  if (last->first + last->second.size != top_) return grow(size);
+  std::byte* block = last->first;
+  if (grow(size - last->second.size) == nullptr) return nullptr;
+  erase(last);
+  return block;
+}
+
 void PageHeap::insert(std::byte* block, FreeBlock free) {
   free_.emplace(block, free);
   by_size_.emplace(free.size, block);
@@ -76,7 +86,7 @@ void* PageHeap::take(std::size_t bytes) {
     erase(free);
     if (whole > size) insert(block + size, {whole - size, touched});
   } else {
-    block = grow(size);
+    block = grow_last(size);
   }
   if (block != nullptr) taken_.emplace(block, size);
   return block;

@@ -44,6 +44,7 @@ class PageHeap {
   using FreeBlocks = std::map<std::byte*, FreeBlock>;
 
   std::byte* grow(std::size_t size);
+  std::byte* grow_last(std::size_t size);  // the free block at the top is a beginning, not a hole below
   void insert(std::byte* block, FreeBlock free);
   void erase(FreeBlocks::iterator free);
 

@@ -46,6 +46,15 @@ TEST(PageHeap, TakesTheBestFit) {
   EXPECT_EQ(heap.take(2 * kMiB), fitting);
 }
 
+TEST(PageHeap, GrowsTheLastBlockRatherThanLeaveAHole) {
+  PageHeap heap;
+  heap.take(kMiB);
+  void* last = heap.take(2 * kMiB);
+  heap.give(last);
+  EXPECT_EQ(heap.take(3 * kMiB), last);
+  EXPECT_EQ(heap.cached_bytes(), 0u);
+}
+
 TEST(PageHeap, GivesPagesBackOnRelease) {
   PageHeap heap;
   auto* block = static_cast<unsigned char*>(heap.take(4 * kMiB));
