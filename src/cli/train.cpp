@@ -14,6 +14,7 @@
 #include "cli/train_report.h"
 #include "export/tokenizer_files.h"
 #include "generate/answer.h"
+#include "ops/cpu_allocator.h"
 #include "peft/base_identity.h"
 #include "recipe/recipe.h"
 #include "train/checkpoint.h"
@@ -244,6 +245,7 @@ ExitCode run_train(const std::vector<std::string>& words) {
       .after_evaluation = [&](std::int64_t) {
         print_samples(model, job.tokenizer, job.chat, recipe.evaluation.sample_prompts);
       }};
+  release_cached_bytes();
   const TrainingResult result = train(training, checkpoint);
   const Json profiled = profile ? report_profile(*profile, folder) : Json(nullptr);
   return finish(result, folder, recipe, record, model.config, *arguments, profiled);

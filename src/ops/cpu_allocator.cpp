@@ -2,6 +2,7 @@
 
 #include <c10/core/Allocator.h>
 #include <c10/core/CPUAllocator.h>
+#include <malloc.h>
 
 #include <cstdlib>
 #include <cstring>
@@ -64,6 +65,9 @@ void install_caching_cpu_allocator() {
 }
 
 std::uint64_t cached_bytes() { return heap().cached_bytes(); }
-void release_cached_bytes() { heap().release(); }
+void release_cached_bytes() {
+  heap().release();
+  malloc_trim(0);
+}
 
 }  // namespace graft
