@@ -86,8 +86,10 @@ std::string result_text(const TrainingResult& result, const RunFolder& folder, c
   if (result.outcome == Outcome::kStoppedEarly) text += "stopped early: the held-out loss no longer falls\n";
   if (state.evaluations.size() > 1 && state.best_step >= 0) {
     const double before = state.evaluations.front().loss;
-    text += format("held-out loss %.4f -> %.4f (%+.1f %%), best at step %lld\n", before, state.best_loss,
+    text += format("held-out loss %.4f -> %.4f (%+.1f %%), best at step %lld", before, state.best_loss,
                    100.0 * (state.best_loss - before) / before, static_cast<long long>(state.best_step));
+    // Its rounding is in both: the same adapter on the base as it is scores a little better.
+    text += recipe.model.compute == Compute::kInt8 ? ", both computed in int8\n" : "\n";
   }
   const Path adapter = folder.adapter() / "adapter_model.safetensors";
   text +=
