@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/date.h"
 #include "base/machine.h"
 #include "ops/int8_weight.h"
 
@@ -11,7 +12,9 @@ namespace graft {
 Job load_job(Recipe recipe) {
   ModelConfig config = load_config(recipe.model.path);
   Tokenizer tokenizer = load_tokenizer(recipe.model.path);
-  std::optional<ChatTemplate> chat = choose_chat_template(recipe.data.chat_template, tokenizer);
+  if (recipe.data.template_date == "today") recipe.data.template_date = format_date(local_time());
+  std::optional<ChatTemplate> chat = choose_chat_template(recipe.data.chat_template, tokenizer,
+                                                          parse_date(recipe.data.template_date).value());
   Dataset data = load_dataset(recipe.data, tokenizer, chat, recipe.seed);
   check_token_ids(data.train, config.vocab_size);
   check_token_ids(data.eval, config.vocab_size);

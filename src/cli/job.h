@@ -21,7 +21,7 @@ struct Job {
 };
 
 /// Reads the base's config and tokenizer and all rows, and checks that the rows fit the base's vocabulary.
-/// Errors: as the readers.
+/// The job's recipe names the day that data.template_date: today stands for. Errors: as the readers.
 Job load_job(Recipe recipe);
 
 /// The recipe's fresh adapter, drawn from the headers of its base: beside what load_job reads. Errors: as

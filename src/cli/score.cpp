@@ -38,7 +38,8 @@ std::optional<ScoreArguments> parse(const std::vector<std::string>& words) {
   parser.option("top", "K", arguments.top, "also the K likeliest next tokens at the last position");
   parser.option("dtype", "bf16|fp32", arguments.dtype, "compute type");
   parser.option("chat-template", "NAME", arguments.chat_template,
-                "auto (the model's own), one of the model's by name, chatml, or a .jinja file");
+                "auto (the model's own), one of the model's by name, chatml, llama3, gemma, phi3, qwen, "
+                "mistral, mistral-tekken, or a .jinja file");
   parser.flag("raw", arguments.raw, "no chat template: prompt and completion are joined as they are");
   parser.flag("force", arguments.force, "take an adapter that was trained on another base");
   parser.flag("json", arguments.json, "accepted for symmetry: the results are JSON lines anyway");

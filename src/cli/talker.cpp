@@ -41,9 +41,9 @@ void TalkArguments::declare(Arguments& parser) {
   parser.option("model", "M", model, "Hugging Face folder or .gguf file", Need::kRequired);
   parser.option("adapter", "A", adapter, "adapter folder");
   parser.option("system", "S", system, "what the system turn says");
-  parser.option(
-      "chat-template", "NAME", chat_template,
-      "auto (the adapter's, else the model's own), one of the model's by name, chatml, or a .jinja file");
+  parser.option("chat-template", "NAME", chat_template,
+                "auto (the adapter's, else the model's own), one of the model's by name, chatml, llama3, "
+                "gemma, phi3, qwen, mistral, mistral-tekken, or a .jinja file");
   parser.option("max-new-tokens", "N", sampling.max_new_tokens, "longest answer (256)");
   parser.option("temperature", "T", sampling.temperature, "0: always the likeliest token (0.2)");
   parser.option("top-k", "K", sampling.top_k, "choose among the K likeliest; 0: all (0)");

@@ -36,7 +36,8 @@ std::optional<TokenizeArguments> parse(const std::vector<std::string>& words) {
   parser.option("text", "S", arguments.text, "the text itself");
   parser.flag("chat", arguments.chat, "FILE is a conversation");
   parser.option("chat-template", "NAME", arguments.chat_template,
-                "auto (the model's own), one of the model's by name, chatml, or a .jinja file");
+                "auto (the model's own), one of the model's by name, chatml, llama3, gemma, phi3, qwen, "
+                "mistral, mistral-tekken, or a .jinja file");
   parser.flag("json", arguments.json, "accepted for symmetry: the result is JSON anyway");
   parser.operand("FILE", arguments.file, Need::kOptional);
   if (!parser.parse(words)) return std::nullopt;

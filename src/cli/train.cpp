@@ -81,6 +81,13 @@ Path checkpoint_to_resume(const Recipe& recipe) {
   return {};
 }
 
+// A resumed run writes the date that it began with: "today" is that of its first start.
+void keep_template_date(Recipe& recipe) {
+  const Path resolved = Path(recipe.output_dir) / "recipe.resolved.yaml";
+  if (recipe.data.template_date == "today" && std::filesystem::exists(resolved))
+    recipe.data.template_date = load_recipe(resolved).data.template_date;
+}
+
 // A resumed run cuts its steps as it did: what a micro-step is shows in the last bits of a sum.
 TrainOptions resumed_options(TrainOptions options, const Path& checkpoint) {
   if (checkpoint.empty()) return options;
@@ -213,6 +220,7 @@ ExitCode run_train(const std::vector<std::string>& words) {
     return leave_untrained(*arguments, wanted, "nothing_to_do");
   }
   const Path checkpoint = arguments->resume ? checkpoint_to_resume(wanted) : Path();
+  if (!checkpoint.empty()) keep_template_date(wanted);
 
   InputHashes hashes(wanted, checkpoint);
   std::future<FactorsByModule> drawn =

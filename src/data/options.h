@@ -23,7 +23,8 @@ struct DataOptions {
   std::int64_t max_seq_len = 2048;  ///< tokens, >= 2
   OverLength over_length = OverLength::kDrop;
   std::string chat_template =
-      "auto";  ///< auto | chatml | the name of one of the model's | path of a .jinja file
+      "auto";  ///< auto | chatml, llama3… | the name of one of the model's | path of a .jinja file
+  std::string template_date = "today";  ///< what a template that writes a date sees: today | YYYY-MM-DD
   TrainOn train_on = TrainOn::kAssistant;
   std::vector<DataSource> train;
   std::vector<DataSource> eval;  ///< held-out rows; or eval_fraction

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "text/pre_kind.h"
 
 namespace graft {
 namespace {
@@ -13,66 +14,19 @@ namespace {
 /// token_type of tokenizer.ggml.token_type.
 constexpr std::int64_t kControl = 3, kUserDefined = 4, kUnused = 5;
 
-constexpr const char* kLlama3Pattern =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr const char* kQwen2Pattern =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-
-/// What stands for a name in tokenizer.ggml.pre in Hugging Face's words.
-struct PreTokenizer {
-  std::string_view name;
-  const char* split = nullptr;  ///< pattern before the byte level; nullptr: the byte level's own (GPT-2's)
-  bool single_digits = false;
-  bool nfc = false;
-  bool whole_words_first = false;  ///< a word that is a token needs no merges ("ignore_merges")
-  bool adds_bos = false;           ///< where add_bos_token is absent
-};
-
-constexpr std::array kPreTokenizers = {
-    PreTokenizer{.name = "gpt-2"},
-    PreTokenizer{.name = "smollm", .single_digits = true},
-    PreTokenizer{.name = "llama-bpe", .split = kLlama3Pattern, .whole_words_first = true, .adds_bos = true},
-    PreTokenizer{.name = "llama3", .split = kLlama3Pattern, .whole_words_first = true, .adds_bos = true},
-    PreTokenizer{.name = "llama-v3", .split = kLlama3Pattern, .whole_words_first = true, .adds_bos = true},
-    PreTokenizer{.name = "qwen2", .split = kQwen2Pattern, .nfc = true},
-};
-
-const PreTokenizer& pre_tokenizer_of(const GgufFile& file) {
+const PreKind& pre_kind_of(const GgufFile& file) {
   const std::string& model = file.string("tokenizer.ggml.model");
   check(model == "gpt2", file.path().string(),
         ": tokenizer.ggml.model: cannot be written as tokenizer.json yet (got ", printable(model),
         ", want gpt2: byte-level BPE)");
-  const std::string& name = file.string("tokenizer.ggml.pre");
-  const auto found = std::find_if(kPreTokenizers.begin(), kPreTokenizers.end(),
-                                  [&](const PreTokenizer& row) { return row.name == name; });
-  if (found == kPreTokenizers.end()) {
-    std::string known;
-    for (const PreTokenizer& row : kPreTokenizers)
-      known += (known.empty() ? "" : ", ") + std::string(row.name);
-    fail(file.path().string(), ": tokenizer.ggml.pre: graft does not know this pre-tokenizer (got ",
-         printable(name), ", want one of ", known, ")");
-  }
-  return *found;
+  return find_pre_kind(file.string("tokenizer.ggml.pre"), file.path().string() + ": tokenizer.ggml.pre");
 }
 
-Json byte_level(bool use_regex, bool trim_offsets) {
+Json byte_level(bool trim_offsets) {
   return {{"type", "ByteLevel"},
           {"add_prefix_space", false},
           {"trim_offsets", trim_offsets},
-          {"use_regex", use_regex}};
-}
-
-Json pre_tokenizer_json(const PreTokenizer& row) {
-  if (row.split != nullptr) {
-    const Json split = {
-        {"type", "Split"}, {"pattern", {{"Regex", row.split}}}, {"behavior", "Isolated"}, {"invert", false}};
-    return {{"type", "Sequence"}, {"pretokenizers", Json::array({split, byte_level(false, true)})}};
-  }
-  if (row.single_digits) {
-    const Json digits = {{"type", "Digits"}, {"individual_digits", true}};
-    return {{"type", "Sequence"}, {"pretokenizers", Json::array({digits, byte_level(true, true)})}};
-  }
-  return byte_level(true, true);
+          {"use_regex", true}};
 }
 
 /// The vocabulary without the "[PADn]" fillers that converters put at its end to reach the model's rows.
@@ -107,7 +61,7 @@ Json added_tokens_json(const std::vector<std::string>& tokens, const std::vector
   return added;
 }
 
-Json model_json(const GgufFile& file, const std::vector<std::string>& tokens, const PreTokenizer& row) {
+Json model_json(const GgufFile& file, const std::vector<std::string>& tokens, const PreKind& kind) {
   // Filled as the vector that it is: the map's own insertion searches all earlier keys each time.
   Json::object_t vocabulary;
   vocabulary.reserve(tokens.size());
@@ -119,7 +73,7 @@ Json model_json(const GgufFile& file, const std::vector<std::string>& tokens, co
           {"end_of_word_suffix", nullptr},
           {"fuse_unk", false},
           {"byte_fallback", false},
-          {"ignore_merges", row.whole_words_first},
+          {"ignore_merges", kind.ignore_merges},
           {"vocab", std::move(vocabulary)},
           {"merges", file.strings("tokenizer.ggml.merges")}};
 }
@@ -145,14 +99,13 @@ Json sequence(const char* id, int type) { return {{"Sequence", {{"id", id}, {"ty
 
 /// Beginning and end as the metadata ask for them; where neither is, the byte level alone (it changes
 /// nothing).
-Json post_processor_json(const GgufFile& file, const std::vector<std::string>& tokens,
-                         const PreTokenizer& row) {
-  const auto bos = flag_or(file, "tokenizer.ggml.add_bos_token", row.adds_bos)
+Json post_processor_json(const GgufFile& file, const std::vector<std::string>& tokens, const PreKind& kind) {
+  const auto bos = flag_or(file, "tokenizer.ggml.add_bos_token", kind.adds_bos)
                        ? token_id(file, "bos", tokens.size())
                        : std::nullopt;
   const auto eos = flag_or(file, "tokenizer.ggml.add_eos_token", false) ? token_id(file, "eos", tokens.size())
                                                                         : std::nullopt;
-  if (!bos && !eos) return byte_level(true, false);
+  if (!bos && !eos) return byte_level(false);
   Json single = Json::array(), pair = Json::array(), specials = Json::object();
   for (int part = 0; part < 2; ++part) {
     const auto put = [&](const Json& piece) {
@@ -168,7 +121,7 @@ Json post_processor_json(const GgufFile& file, const std::vector<std::string>& t
   }
   const Json templating = {
       {"type", "TemplateProcessing"}, {"single", single}, {"pair", pair}, {"special_tokens", specials}};
-  return {{"type", "Sequence"}, {"processors", Json::array({byte_level(true, false), templating})}};
+  return {{"type", "Sequence"}, {"processors", Json::array({byte_level(false), templating})}};
 }
 
 /// bos_token, eos_token, unk_token, pad_token, as far as the file has them.
@@ -194,18 +147,18 @@ Json generation_config_json(const ModelConfig& config) {
 }  // namespace
 
 Json tokenizer_json(const GgufFile& file) {
-  const PreTokenizer& row = pre_tokenizer_of(file);
+  const PreKind& kind = pre_kind_of(file);
   const std::vector<std::string> tokens = vocabulary_of(file);
   return {{"version", "1.0"},
           {"truncation", nullptr},
           {"padding", nullptr},
           {"added_tokens", added_tokens_json(tokens, file.integers("tokenizer.ggml.token_type"))},
-          {"normalizer", row.nfc ? Json{{"type", "NFC"}} : Json(nullptr)},
-          {"pre_tokenizer", pre_tokenizer_json(row)},
-          {"post_processor", post_processor_json(file, tokens, row)},
+          {"normalizer", kind.normalizer()},
+          {"pre_tokenizer", kind.pre_tokenizer()},
+          {"post_processor", post_processor_json(file, tokens, kind)},
           {"decoder",
            {{"type", "ByteLevel"}, {"add_prefix_space", true}, {"trim_offsets", true}, {"use_regex", true}}},
-          {"model", model_json(file, tokens, row)}};
+          {"model", model_json(file, tokens, kind)}};
 }
 
 void write_tokenizer_files(const GgufFile& file, const ModelConfig& config, const Path& folder) {

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 #include <optional>
 
 #include "base/error.h"
@@ -155,6 +156,20 @@ void add_switches(const ArchitectureKeys& keys, const Family& family, Json& json
     json["sliding_window"] = nullptr;
 }
 
+/// By how much Llama 3's scaling slows each pair. In double: it is compared with what a converter rounded.
+std::vector<double> llama3_factors(const RopeConfig& rope) {
+  std::vector<double> factors;
+  const auto original = static_cast<double>(rope.original_max_position_embeddings);
+  for (std::int64_t dim = 0; dim < rope.dims; dim += 2) {
+    const double exponent = static_cast<double>(dim) / static_cast<double>(rope.dims);
+    const double turns = original / (2.0 * std::numbers::pi * std::pow(rope.rope_theta, exponent));
+    const double smooth = (turns - rope.low_freq_factor) / (rope.high_freq_factor - rope.low_freq_factor);
+    const double kept = std::clamp(smooth, 0.0, 1.0);
+    factors.push_back(1.0 / ((1.0 - kept) / rope.factor + kept));
+  }
+  return factors;
+}
+
 /// The factors that converters compute of Llama 3's scaling, by the numbers that Meta's models have.
 Json llama3_scaling(const ArchitectureKeys& keys, const TensorView& tensor, double theta) {
   const Json stored = numbers_of(tensor);
@@ -166,10 +181,9 @@ Json llama3_scaling(const ArchitectureKeys& keys, const TensorView& tensor, doub
                   {"high_freq_factor", 4.0},
                   {"original_max_position_embeddings", 8192}};
   const RopeContext context{.rope_theta = theta, .head_dim = 2 * count, .max_position_embeddings = 8192};
-  const RopeConfig plain = plain_rope(context), scaled = parse_rope(JsonView(scaling, "rope_freqs"), context);
-  const std::vector<double> before = plain.frequencies(1), after = scaled.frequencies(1);
-  for (std::size_t i = 0; i < before.size(); ++i) {
-    const double want = before[i] / after[i], got = stored[i];
+  const std::vector<double> factors = llama3_factors(parse_rope(JsonView(scaling, "rope_freqs"), context));
+  for (std::size_t i = 0; i < factors.size(); ++i) {
+    const double want = factors[i], got = stored[i];
     check(std::abs(got - want) <= 1e-3 * want, keys.file().path().string(),
           ": tensor rope_freqs.weight: rotary scaling that is not Llama 3's (got factor ", got, " of pair ",
           i, ", want ", want, ")");

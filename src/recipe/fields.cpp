@@ -1,5 +1,7 @@
 #include "recipe/fields.h"
 
+#include "base/date.h"
+
 namespace graft {
 namespace {
 
@@ -100,6 +102,18 @@ Type<DataSource> data_source() {
   return type;
 }
 
+/// "today", or a day.
+Type<std::string> date_text() {
+  Type<std::string> type = text();
+  type.schema = {{"type", "string"}, {"pattern", "^(today|[0-9]{4}-[0-9]{2}-[0-9]{2})$"}};
+  type.read = [](const YamlNode& node, const std::string& path, std::string& value) {
+    value = read_text(node, path);
+    if (value != "today" && !parse_date(value))
+      fail_at(node.place, path, "no such day", describe(node), "today, or YYYY-MM-DD");
+  };
+  return type;
+}
+
 Type<DataOptions> data() {
   return Record<DataOptions>()
       .key("max_seq_len", &DataOptions::max_seq_len, integer(from(2)), "tokens of the longest example")
@@ -110,7 +124,11 @@ Type<DataOptions> data() {
                               {"split"}),
            "what becomes of a longer one")
       .key("chat_template", &DataOptions::chat_template, text(),
-           "auto (the model's own), one of the model's by name, chatml, or a .jinja file")
+           "auto (the model's own), one of the model's by name, chatml, llama3, gemma, phi3, qwen, mistral, "
+           "mistral-tekken, or a .jinja file")
+      .key("template_date", &DataOptions::template_date, date_text(),
+           "the date that a template which writes one sees: today (that of the run's first start), or "
+           "YYYY-MM-DD")
       .key("train_on", &DataOptions::train_on,
            choice<TrainOn>({{"assistant", TrainOn::kAssistant},
                             {"last_turn", TrainOn::kLastTurn},

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/date.h"
 #include "base/json.h"
 #include "text/tokenizer.h"
 
@@ -66,10 +67,11 @@ class ChatTemplate {
 };
 
 /// The template that `name` asks for: "auto" (the model's own; with tools its "tool_use" where it has one),
-/// "chatml", a .jinja file, or the name of one of the model's own. "auto" keeps the default system prompt
-/// that the model's own template puts in; "chatml" never puts one in. Nothing where name is "auto" and the
-/// base has no template. Errors: kUsage for an unknown name; a template that cannot be parsed, with line and
-/// column.
-std::optional<ChatTemplate> choose_chat_template(const std::string& name, const Tokenizer& tokenizer);
+/// "chatml", a .jinja file, the name of one of the model's own, or one of chat_named.h. "auto" keeps the
+/// default system prompt that the model's own template puts in; "chatml" never puts one in. `now` is the time
+/// that templates which write a date see. Nothing where name is "auto" and the base has no template. Errors:
+/// kUsage for an unknown name; a template that cannot be parsed, with line and column.
+std::optional<ChatTemplate> choose_chat_template(const std::string& name, const Tokenizer& tokenizer,
+                                                 const std::tm& now = local_time());
 
 }  // namespace graft

@@ -6,59 +6,22 @@
 #include "store/gguf.h"
 #include "text/bpe.h"
 #include "text/pipeline.h"
+#include "text/pre_kind.h"
 #include "text/space_words.h"
+#include "text/tokenizer_json.h"
 
-// Source: ggml/docs/gguf.md (tokenizer.ggml.*); llama.cpp, llama-vocab.cpp for the values of `pre`.
+// Source: ggml/docs/gguf.md (tokenizer.ggml.*).
 
 namespace graft {
 namespace {
 
 constexpr std::int64_t kControl = 3, kUserDefined = 4, kUnused = 5;
 
-constexpr std::string_view kLlama3Pattern =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr std::string_view kQwen2Pattern =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-
-// What a value of tokenizer.ggml.pre stands for: the tokenizer.json of the models it was made for.
-struct PreKind {
-  std::string_view name;
-  std::string_view pattern;
-  bool digits_first = false;
-  bool nfc = false;
-  bool ignore_merges = false;
-  bool adds_bos = false;  // where the file has no add_bos_token, as llama.cpp does
-};
-
-constexpr std::array<PreKind, 6> kPreKinds = {{
-    {.name = "smollm", .pattern = {}, .digits_first = true},
-    {.name = "gpt-2", .pattern = {}},
-    {.name = "llama-bpe", .pattern = kLlama3Pattern, .ignore_merges = true, .adds_bos = true},
-    {.name = "llama3", .pattern = kLlama3Pattern, .ignore_merges = true, .adds_bos = true},
-    {.name = "llama-v3", .pattern = kLlama3Pattern, .ignore_merges = true, .adds_bos = true},
-    {.name = "qwen2", .pattern = kQwen2Pattern, .nfc = true},
-}};
-
 const PreKind& pre_kind_of(const GgufFile& file) {
   const std::string where = file.path().string() + ": tokenizer.ggml.pre";
   check(file.has("tokenizer.ggml.pre"), where, ": missing, so it is not known how text is cut into words",
         Hint{"convert the model again with a current llama.cpp, or use its Hugging Face folder"});
-  const std::string& name = file.string("tokenizer.ggml.pre");
-  const auto kind = std::ranges::find(kPreKinds, name, &PreKind::name);
-  check(kind != kPreKinds.end(), where, ": `", printable(name), "` is not supported yet",
-        Hint{"supported: smollm, gpt-2, llama-bpe, qwen2"});
-  return *kind;
-}
-
-std::vector<PreTokenizerStep> steps_of(const PreKind& kind) {
-  std::vector<PreTokenizerStep> steps;
-  if (kind.digits_first) steps.emplace_back(DigitsStep{.individual = true});
-  if (!kind.pattern.empty())
-    steps.emplace_back(SplitStep{Regex(kind.pattern, kind.name), SplitBehavior::kIsolated});
-  ByteLevelStep last;
-  if (kind.pattern.empty()) last.pattern = Regex(kGpt2Pattern, kind.name);
-  steps.emplace_back(std::move(last));
-  return steps;
+  return find_pre_kind(file.string("tokenizer.ggml.pre"), where);
 }
 
 TokenKind kind_of(std::int64_t type) { return type == kUnused ? TokenKind::kUnused : TokenKind::kWord; }
@@ -184,7 +147,8 @@ bool use_byte_level(const GgufFile& file, Tokenizer::Pipeline& pipeline) {
   const PreKind& kind = pre_kind_of(file);
   if (kind.nfc) pipeline.normalizer = Normalizer({UnicodeForm::kNfc});
   read_tokens(file, pipeline);
-  pipeline.pre_tokenizer = PreTokenizer(steps_of(kind));
+  const Json pre_tokenizer = kind.pre_tokenizer();
+  pipeline.pre_tokenizer = PreTokenizer(read_pre_tokenizer(JsonView(pre_tokenizer, std::string(kind.name))));
   pipeline.model = read_bpe(file, kind, pipeline.vocabulary);
   pipeline.decoder = TokenDecoder({DecodeByteLevel{}});
   return kind.adds_bos;

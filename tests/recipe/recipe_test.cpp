@@ -53,6 +53,7 @@ data:
   max_seq_len: 2k
   over_length: truncate
   chat_template: chatml
+  template_date: 2026-03-09
   train_on: last_turn
   train:
     - {path: data/insurance.jsonl, format: messages, weight: 1.0, max_samples: 5}
@@ -92,6 +93,7 @@ TEST(Recipe, EveryKeyReachesItsMember) {
   EXPECT_EQ(recipe.data.max_seq_len, 2000);
   EXPECT_EQ(recipe.data.over_length, OverLength::kTruncate);
   EXPECT_EQ(recipe.data.chat_template, "chatml");
+  EXPECT_EQ(recipe.data.template_date, "2026-03-09");
   EXPECT_EQ(recipe.data.train_on, TrainOn::kLastTurn);
   EXPECT_EQ(recipe.data.train[0].format, "messages");
   EXPECT_EQ(recipe.data.train[0].max_samples, 5);

@@ -1,7 +1,11 @@
 #include <gtest/gtest.h>
 
+#include <map>
+
+#include "base/date.h"
 #include "base/error.h"
 #include "base/sha256.h"
+#include "temporary_folder.h"
 #include "text/chat_engine.h"
 #include "text/golden.h"
 #include "text/golden_time.h"
@@ -21,13 +25,17 @@ const Json& file() {
 
 std::string source_of(const std::string& name) { return read_file(folder() / (name + ".jinja"), 1 << 20); }
 
-std::shared_ptr<const ChatTemplate::Engine> engine_of(const std::string& name) {
+Tokenizer tokenizer_with_specials() {
   auto pipeline = std::make_shared<Tokenizer::Pipeline>();
   const Json tokenizer = read_json(golden("gpt2/tokenizer.json"));
   read_tokenizer_json(JsonView(tokenizer, "tokenizer.json"), {}, *pipeline);
   for (const auto& [role, token] : file()["special"].items())
     pipeline->special_tokens.emplace_back(role, token.get<std::string>());
-  return make_jinja_engine({name, source_of(name), std::nullopt}, Tokenizer(pipeline), golden_time());
+  return Tokenizer(pipeline);
+}
+
+std::shared_ptr<const ChatTemplate::Engine> engine_of(const std::string& name) {
+  return make_jinja_engine({name, source_of(name), std::nullopt}, tokenizer_with_specials(), golden_time());
 }
 
 std::vector<Message> messages_of(const Json& conversation) {
@@ -90,6 +98,86 @@ TEST(ChatTemplates, RealTemplatesRenderAsTransformersDoesOrRaiseAlike) {
   EXPECT_GE(file()["templates"].size(), 60U);
   EXPECT_GT(equal, 2000U);
   EXPECT_GT(raised, 100U);
+}
+
+// Built-in templates and the models' own that they stand for.
+const std::vector<std::pair<std::string, std::string>> kStandFor = {
+    {"llama3", "trl/llama3"},
+    {"gemma", "trl/gemma"},
+    {"phi3", "trl/phi3"},
+    {"qwen", "trl/qwen2_5"},
+    {"mistral-tekken", "llama.cpp/mistralai-Mistral-Nemo-Instruct-2407"}};
+
+TEST(ChatTemplates, NamedOnesWriteWhatTheModelsOwnWrite) {
+  const Tokenizer tokenizer = tokenizer_with_specials();
+  for (const auto& [name, own] : kStandFor) {
+    SCOPED_TRACE(name);
+    const ChatTemplate named = choose_chat_template(name, tokenizer).value();
+    EXPECT_EQ(named.name(), name);
+    std::size_t next = 0, equal = 0;
+    for (const Json& conversation : file()["conversations"]) {
+      for (const bool prompt : {false, true}) {
+        const Json& expected = file()["templates"][own][next++];
+        if (has_parts(conversation)) continue;
+        SCOPED_TRACE(next - 1);
+        try {
+          const std::string text =
+              named.render(messages_of(conversation), options_of(conversation, prompt, AssistantSpans::kNone))
+                  .text;
+          ASSERT_FALSE(expected.is_null()) << text;
+          EXPECT_EQ(sha256_hex(std::as_bytes(std::span(text))).substr(0, 16), digest_of(expected)) << text;
+          ++equal;
+        } catch (const Error& error) {
+          EXPECT_TRUE(expected.is_null()) << error.what();
+        }
+      }
+    }
+    EXPECT_GT(equal, 10U);
+  }
+}
+
+TEST(ChatTemplates, NamedOnesSayWhatTheAssistantWrote) {
+  const Tokenizer tokenizer = tokenizer_with_specials();
+  const std::vector<Message> messages = {{.role = "user", .content = "Hi"},
+                                         {.role = "assistant", .content = "Hello."},
+                                         {.role = "user", .content = "More"},
+                                         {.role = "assistant", .content = "Yes."}};
+  const std::map<std::string, std::string> ends = {{"llama3", "<|eot_id|>"},   {"gemma", "<end_of_turn>"},
+                                                   {"phi3", "<|end|>"},        {"qwen", "<|im_end|>"},
+                                                   {"mistral-tekken", "</s>"}, {"mistral", "</s>"}};
+  for (const auto& [name, end] : ends) {
+    SCOPED_TRACE(name);
+    const RenderedChat chat = choose_chat_template(name, tokenizer)->render(messages);
+    ASSERT_EQ(chat.assistant.size(), 2U) << chat.text;
+    const auto written = [&](std::size_t i) {
+      const ByteSpan span = chat.assistant[i].bytes;
+      return chat.text.substr(span.begin, span.end - span.begin);
+    };
+    const std::string space = name == "mistral" ? " " : "";
+    EXPECT_EQ(written(0), space + "Hello." + end) << chat.text;
+    EXPECT_EQ(written(1).substr(0, space.size() + 4 + end.size()), space + "Yes." + end) << chat.text;
+  }
+}
+
+TEST(ChatTemplates, MistralPutsSpacesWhereSentencepieceModelsHaveThem) {
+  const std::vector<Message> messages = {{.role = "system", .content = "S"},
+                                         {.role = "user", .content = "Hi"},
+                                         {.role = "assistant", .content = "Hello."},
+                                         {.role = "user", .content = "More"}};
+  EXPECT_EQ(choose_chat_template("mistral", tokenizer_with_specials())->render(messages).text,
+            "<s>[INST] Hi[/INST] Hello.</s>[INST] S\n\nMore[/INST]");
+}
+
+TEST(ChatTemplates, ADateIsTheOneGiven) {
+  const auto day = [](const std::tm& now) {
+    const TemporaryFolder folder;
+    write_file(folder / "day.jinja", "{{ strftime_now('%d %b %Y, %A') }}");
+    const Tokenizer tokenizer = tokenizer_with_specials();
+    const Message message{.role = "user", .content = "x"};
+    return choose_chat_template((folder / "day.jinja").string(), tokenizer, now)->render({&message, 1}).text;
+  };
+  EXPECT_EQ(day(parse_date("2026-03-09").value()), "09 Mar 2026, Monday");
+  EXPECT_EQ(day(parse_date("2024-02-29").value()), "29 Feb 2024, Thursday");
 }
 
 TEST(ChatTemplates, MarkedSpansAreThoseOfTransformers) {

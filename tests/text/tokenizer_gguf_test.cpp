@@ -140,7 +140,8 @@ TEST(TokenizerGguf, WhatIsUnsupportedOrBrokenIsRefusedWithTheKey) {
   };
   refused([](Tokens& t) { t.model = "rwkv"; }, "tokenizer.ggml.model: `rwkv` is not supported");
   refused([](Tokens& t) { t.model = "llama"; }, "tokenizer.ggml.scores: missing");
-  refused([](Tokens& t) { t.pre = "tekken"; }, "tokenizer.ggml.pre: `tekken` is not supported yet");
+  refused([](Tokens& t) { t.pre = "superbpe"; },
+          "tokenizer.ggml.pre: graft does not know this pre-tokenizer");
   refused([](Tokens& t) { t.pre.reset(); }, "tokenizer.ggml.pre: missing");
   refused([](Tokens& t) { t.types.pop_back(); }, "tokenizer.ggml.token_type: got 639 entries, want 640");
   refused([](Tokens& t) { t.tokens[9] = t.tokens[8]; }, "stands twice, as id 8 and as id 9");
