@@ -6,19 +6,16 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "export/tokenizer_pieces.h"
 #include "text/pre_kind.h"
 
 namespace graft {
 namespace {
 
 /// token_type of tokenizer.ggml.token_type.
-constexpr std::int64_t kControl = 3, kUserDefined = 4, kUnused = 5;
+constexpr std::int64_t kUnknown = 2, kControl = 3, kUserDefined = 4, kUnused = 5;
 
 const PreKind& pre_kind_of(const GgufFile& file) {
-  const std::string& model = file.string("tokenizer.ggml.model");
-  check(model == "gpt2", file.path().string(),
-        ": tokenizer.ggml.model: cannot be written as tokenizer.json yet (got ", printable(model),
-        ", want gpt2: byte-level BPE)");
   return find_pre_kind(file.string("tokenizer.ggml.pre"), file.path().string() + ": tokenizer.ggml.pre");
 }
 
@@ -49,14 +46,14 @@ std::vector<std::string> vocabulary_of(const GgufFile& file) {
 Json added_tokens_json(const std::vector<std::string>& tokens, const std::vector<std::int64_t>& types) {
   Json added = Json::array();
   for (std::size_t id = 0; id < tokens.size(); ++id) {
-    if (types[id] != kControl && types[id] != kUserDefined) continue;
+    if (types[id] != kUnknown && types[id] != kControl && types[id] != kUserDefined) continue;
     added.push_back({{"id", id},
                      {"content", tokens[id]},
                      {"single_word", false},
                      {"lstrip", false},
                      {"rstrip", false},
                      {"normalized", false},
-                     {"special", types[id] == kControl}});
+                     {"special", types[id] != kUserDefined}});
   }
   return added;
 }
@@ -97,15 +94,14 @@ Json special(const std::string& token, int type) {
 }
 Json sequence(const char* id, int type) { return {{"Sequence", {{"id", id}, {"type_id", type}}}}; }
 
-/// Beginning and end as the metadata ask for them; where neither is, the byte level alone (it changes
-/// nothing).
-Json post_processor_json(const GgufFile& file, const std::vector<std::string>& tokens, const PreKind& kind) {
-  const auto bos = flag_or(file, "tokenizer.ggml.add_bos_token", kind.adds_bos)
+/// Beginning and end as the metadata ask for them, or null; `adds_bos` where they do not say.
+Json template_json(const GgufFile& file, const std::vector<std::string>& tokens, bool adds_bos) {
+  const auto bos = flag_or(file, "tokenizer.ggml.add_bos_token", adds_bos)
                        ? token_id(file, "bos", tokens.size())
                        : std::nullopt;
   const auto eos = flag_or(file, "tokenizer.ggml.add_eos_token", false) ? token_id(file, "eos", tokens.size())
                                                                         : std::nullopt;
-  if (!bos && !eos) return byte_level(false);
+  if (!bos && !eos) return nullptr;
   Json single = Json::array(), pair = Json::array(), specials = Json::object();
   for (int part = 0; part < 2; ++part) {
     const auto put = [&](const Json& piece) {
@@ -119,9 +115,7 @@ Json post_processor_json(const GgufFile& file, const std::vector<std::string>& t
   for (const auto& id : {bos, eos}) {
     if (id) specials[tokens[*id]] = {{"id", tokens[*id]}, {"ids", {*id}}, {"tokens", {tokens[*id]}}};
   }
-  const Json templating = {
-      {"type", "TemplateProcessing"}, {"single", single}, {"pair", pair}, {"special_tokens", specials}};
-  return {{"type", "Sequence"}, {"processors", Json::array({byte_level(false), templating})}};
+  return {{"type", "TemplateProcessing"}, {"single", single}, {"pair", pair}, {"special_tokens", specials}};
 }
 
 /// bos_token, eos_token, unk_token, pad_token, as far as the file has them.
@@ -136,6 +130,20 @@ Json special_tokens_json(const GgufFile& file, const std::vector<std::string>& t
   return map;
 }
 
+void add_byte_level(const GgufFile& file, const std::vector<std::string>& tokens, Json& json) {
+  const PreKind& kind = pre_kind_of(file);
+  json["normalizer"] = kind.normalizer();
+  json["pre_tokenizer"] = kind.pre_tokenizer();
+  // The byte level changes nothing here, but must be there where the template is not.
+  const Json marks = template_json(file, tokens, kind.adds_bos);
+  json["post_processor"] =
+      marks.is_null() ? byte_level(false)
+                      : Json{{"type", "Sequence"}, {"processors", Json::array({byte_level(false), marks})}};
+  json["decoder"] = {
+      {"type", "ByteLevel"}, {"add_prefix_space", true}, {"trim_offsets", true}, {"use_regex", true}};
+  json["model"] = model_json(file, tokens, kind);
+}
+
 Json generation_config_json(const ModelConfig& config) {
   Json json = Json::object();
   for (const char* key : {"bos_token_id", "eos_token_id", "pad_token_id"}) {
@@ -147,18 +155,22 @@ Json generation_config_json(const ModelConfig& config) {
 }  // namespace
 
 Json tokenizer_json(const GgufFile& file) {
-  const PreKind& kind = pre_kind_of(file);
   const std::vector<std::string> tokens = vocabulary_of(file);
-  return {{"version", "1.0"},
-          {"truncation", nullptr},
-          {"padding", nullptr},
-          {"added_tokens", added_tokens_json(tokens, file.integers("tokenizer.ggml.token_type"))},
-          {"normalizer", kind.normalizer()},
-          {"pre_tokenizer", kind.pre_tokenizer()},
-          {"post_processor", post_processor_json(file, tokens, kind)},
-          {"decoder",
-           {{"type", "ByteLevel"}, {"add_prefix_space", true}, {"trim_offsets", true}, {"use_regex", true}}},
-          {"model", model_json(file, tokens, kind)}};
+  Json json = {{"version", "1.0"},
+               {"truncation", nullptr},
+               {"padding", nullptr},
+               {"added_tokens", added_tokens_json(tokens, file.integers("tokenizer.ggml.token_type"))}};
+  const std::string& model = file.string("tokenizer.ggml.model");
+  if (model == "gpt2") {
+    add_byte_level(file, tokens, json);
+  } else {
+    check(model == "llama", file.path().string(),
+          ": tokenizer.ggml.model: cannot be written as tokenizer.json (got ", printable(model),
+          ", want gpt2 or llama)");
+    json.update(pieces_json(file, tokens));
+    json["post_processor"] = template_json(file, tokens, true);
+  }
+  return json;
 }
 
 void write_tokenizer_files(const GgufFile& file, const ModelConfig& config, const Path& folder) {
