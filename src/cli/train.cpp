@@ -155,17 +155,21 @@ void print_samples(const Decoder& model, const Tokenizer& tokenizer, const std::
   }
 }
 
-// adapter/: the adapter of the best checkpoint (or the last), with the files that let other tools load it.
-void write_adapter(const RunFolder& folder, const RunState& state, bool keep_best, const Path& base,
-                   const ModelConfig& config) {
-  const std::int64_t step = keep_best && state.best_step >= 0 ? state.best_step : state.step;
+// adapter/: the adapter of the best checkpoint (or the last), with the files that let other tools load it and
+// the chat template that it was trained with.
+void write_adapter(const RunFolder& folder, const RunState& state, const Job& job) {
+  const Recipe& recipe = job.recipe;
+  const bool best = recipe.checkpoint.keep_best && state.best_step >= 0;
+  const std::int64_t step = best ? state.best_step : state.step;
   const Path source = checkpoint_path(folder.checkpoints(), step) / "adapter";
   graft::remove_all(folder.adapter());
   OutputFolder adapter(folder.adapter());
   for (const char* name : {"adapter_config.json", "adapter_model.safetensors"}) {
     graft::copy_file(source / name, adapter.temporary() / name);
   }
-  write_tokenizer_files(base, config, adapter.temporary());
+  write_tokenizer_files(recipe.model.path, job.config, adapter.temporary());
+  const bool own_template = recipe.data.chat_template == "auto" || !job.chat;
+  if (!own_template) write_chat_template(job.chat->source(), adapter.temporary());
   adapter.commit();
 }
 
@@ -190,21 +194,20 @@ Json report_profile(Profile& profile, const RunFolder& folder) {
   return json;
 }
 
-ExitCode finish(const TrainingResult& result, const RunFolder& folder, const Recipe& recipe,
-                const RunRecord& record, const ModelConfig& config, const TrainArguments& arguments,
-                const Json& profile) {
+ExitCode finish(const TrainingResult& result, const RunFolder& folder, const Job& job,
+                const RunRecord& record, const TrainArguments& arguments, const Json& profile) {
   if (result.outcome == Outcome::kInterrupted) {
     say("stopped after step " + std::to_string(result.state.step) + "; the state is saved");
     say("go on: graft train " + arguments.recipe + " --resume");
     if (arguments.json) print_json(result_document(result, folder, profile));
     return ExitCode::kStopped;
   }
-  write_adapter(folder, result.state, recipe.checkpoint.keep_best, recipe.model.path, config);
+  write_adapter(folder, result.state, job);
   write_run_record(folder, record, &result.state);
   if (arguments.json)
     print_json(result_document(result, folder, profile));
   else
-    print(result_text(result, folder, recipe));
+    print(result_text(result, folder, job.recipe));
   return ExitCode::kDone;
 }
 
@@ -256,7 +259,7 @@ ExitCode run_train(const std::vector<std::string>& words) {
   release_cached_bytes();
   const TrainingResult result = train(training, checkpoint);
   const Json profiled = profile ? report_profile(*profile, folder) : Json(nullptr);
-  return finish(result, folder, recipe, record, model.config, *arguments, profiled);
+  return finish(result, folder, job, record, *arguments, profiled);
 }
 
 }  // namespace graft

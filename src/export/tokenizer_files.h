@@ -10,4 +10,8 @@ namespace graft {
 /// GGUF file `base`. Errors: a tokenizer that cannot be written (the part is named).
 void write_tokenizer_files(const Path& base, const ModelConfig& config, const Path& folder);
 
+/// Makes `source` (Jinja) the chat template of a folder that write_tokenizer_files has filled: in
+/// chat_template.jinja, and in tokenizer_config.json where there is one.
+void write_chat_template(const std::string& source, const Path& folder);
+
 }  // namespace graft

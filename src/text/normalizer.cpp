@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "text/added_tokens.h"
+#include "text/unicode_nine.h"
 
 namespace graft {
 namespace {
@@ -16,12 +17,13 @@ using Traced = TracedCharacter;
 constexpr auto kCompatible = static_cast<utf8proc_option_t>(UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT);
 
 int combining_class(std::uint32_t c) {
-  return utf8proc_get_property(static_cast<utf8proc_int32_t>(c))->combining_class;
+  const int found = utf8proc_get_property(static_cast<utf8proc_int32_t>(c))->combining_class;
+  return found != 0 && is_later_mark(c) ? 0 : found;
 }
 
 // Appends the canonical or the compatibility decomposition of `c`.
 void decompose(std::uint32_t c, bool compatible, std::vector<Traced>& out) {
-  if (c < 0xA0) {
+  if (c < 0xA0 || is_later_composite(c)) {
     out.push_back({c, 0});
     return;
   }
@@ -60,8 +62,8 @@ bool is_plain_nfc(std::uint32_t c) {
 std::uint32_t compose(std::uint32_t a, std::uint32_t b) {
   if (!may_join(b)) return 0;
   // The place before the first trailing consonant of Hangul: not one itself, though utf8proc takes it for
-  // one.
-  if (b == 0x11A7) return 0;
+  // one. U+11930 composes since Unicode 13 only.
+  if (b == 0x11A7 || b == 0x11930) return 0;
   std::array<utf8proc_int32_t, 2> pair = {static_cast<utf8proc_int32_t>(a), static_cast<utf8proc_int32_t>(b)};
   const auto options = static_cast<utf8proc_option_t>(UTF8PROC_COMPOSE | UTF8PROC_STABLE);
   const auto count = utf8proc_normalize_utf32(pair.data(), 2, options);

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "text/pre_tokenizer.h"
 
 // Sources: llama.cpp, llama-vocab.cpp (names, and what each cuts); the tokenizer.json of the models.
 
@@ -59,8 +60,6 @@ constexpr std::string_view kChineseJapanese = R"([\x{4E00}-\x{9FA5}\x{3040}-\x{3
 constexpr std::string_view kDeepseek3 =
     R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+)"
     R"(| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
-constexpr std::string_view kGpt2Words =
-    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 constexpr std::string_view kFalconMarks = R"([\p{P}$+<=>\^~|`]+)";
 constexpr std::string_view kBloom = R"( ?[^(\s|.,!?\x{2026}\x{3002}\x{FF0C}\x{3001}\x{964}\x{6D4}\x{60C})]+)";
 
@@ -118,7 +117,7 @@ constexpr PreKind kKinds[] = {
     {.name = "hunyuan-dense", .splits = kDeepseekV3},
     {.name = "joyai-llm", .splits = kDeepseekV3},
     // Falcon cuts three digits out of GPT-2's words, which therefore stand among the splits.
-    {.name = "falcon", .splits = {kFalconMarks, kGpt2Words, "[0-9][0-9][0-9]"}},
+    {.name = "falcon", .splits = {kFalconMarks, kGpt2Pattern, "[0-9][0-9][0-9]"}},
     like_gpt2("gpt-2"),
     like_gpt2("phi-2"),
     like_gpt2("gigachat"),

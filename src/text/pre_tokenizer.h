@@ -50,7 +50,8 @@ struct MetaspaceStep {
 using PreTokenizerStep = std::variant<SplitStep, DigitsStep, MetaspaceStep, ByteLevelStep>;
 
 /// GPT-2's pattern, which ByteLevel uses.
-extern const std::string_view kGpt2Pattern;
+inline constexpr std::string_view kGpt2Pattern =
+    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
 /// The words of a text.
 struct Words {

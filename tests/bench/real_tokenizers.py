@@ -354,9 +354,13 @@ def make_gemma3_json(work, name):
     return json_folder(os.path.join(work, "bases", name), value)
 
 
-def make_unigram(work, name):
-    """A unigram model as sentencepiece trains it, with its rules of normalization (nmt_nfkc) and byte pieces."""
-    return sentencepiece_folder(work, name, os.path.join(os.path.dirname(__file__), "../golden/text/unigram/tokenizer.model"))
+def make_small(work, name):
+    """One of the golden files' own: "small-NAME" or "unigram"."""
+    folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../golden/text", name.removeprefix("small-"))
+    if os.path.exists(os.path.join(folder, "tokenizer.json")):
+        return folder, HuggingFace(os.path.join(folder, "tokenizer.json"))
+    with open(os.path.join(folder, "tokenizer.model"), "rb") as f:
+        return folder, Sentencepiece(f.read())
 
 
 TOKENIZERS = {
@@ -373,7 +377,12 @@ TOKENIZERS = {
     "tekken": make_tekken,
     "gemma3": make_gemma3,
     "gemma3-json": make_gemma3_json,
-    "unigram": make_unigram,
+    "unigram": make_small,  # as sentencepiece trains it, with its rules of normalization (nmt_nfkc)
+    "small-gpt2": make_small,
+    "small-llama3": make_small,
+    "small-qwen2": make_small,
+    "small-bpe": make_small,
+    "small-unigram_bytes": make_small,
 }
 
 
@@ -455,7 +464,7 @@ def main():
               f"{size / min(theirs):6.1f} MB/s, ratio {min(theirs) / min(own):5.2f}, loads in {ours['load_seconds']:.2f} s", flush=True)
         if not equal:
             for line in differences(documents, results, dump):
-                print("  " + line)
+                print("  " + line, flush=True)
     if arguments.write:
         with open(arguments.write, "w", encoding="utf-8") as f:
             json.dump({"bytes": arguments.bytes, "tokenizers": kept}, f, indent=1)

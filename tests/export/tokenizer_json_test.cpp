@@ -4,6 +4,9 @@
 
 #include "base/error.h"
 #include "model/golden.h"
+#include "store/gguf_writer.h"
+#include "text/pipeline.h"
+#include "text/tokenizer_json.h"
 
 namespace graft {
 namespace {
@@ -41,6 +44,46 @@ TEST(TokenizerJson, SpecialTokensAndTemplateStandWhereTransformersLooks) {
   const Json generation = read_json(folder.path() / "generation_config.json");
   EXPECT_EQ(generation["eos_token_id"], 2);
   EXPECT_EQ(generation["bos_token_id"], 1);
+}
+
+// The pieces of a small sentencepiece model, as llama.cpp's converter writes them.
+void write_pieces(const Path& path, bool prefixed) {
+  const std::string bytes = text_of_file(golden("text/bpe/tokenizer.model"));
+  const SentencepieceProto proto = parse_sentencepiece(std::as_bytes(std::span(bytes)), "bpe");
+  std::vector<std::string> tokens;
+  std::vector<float> scores;
+  std::vector<std::int32_t> types;
+  for (const auto& piece : proto.pieces) {
+    tokens.push_back(piece.text);
+    scores.push_back(piece.score);
+    types.push_back(static_cast<std::int32_t>(piece.type));
+  }
+  GgufMetadata metadata;
+  metadata.set("tokenizer.ggml.model", std::string("llama"));
+  metadata.set("tokenizer.ggml.tokens", tokens);
+  metadata.set("tokenizer.ggml.scores", scores);
+  metadata.set("tokenizer.ggml.token_type", types);
+  metadata.set("tokenizer.ggml.bos_token_id", std::uint32_t{1});
+  metadata.set("tokenizer.ggml.eos_token_id", std::uint32_t{2});
+  metadata.set("tokenizer.ggml.add_space_prefix", prefixed);
+  write_gguf(path, metadata, {});
+}
+
+TEST(TokenizerJson, PiecesOfSentencepieceGiveTheSameIdsAndText) {
+  const TemporaryFolder folder;
+  const Json corpus = read_json(golden("text/tokenizers.json"))["model_corpus"];
+  for (const bool prefixed : {true, false}) {
+    write_pieces(folder / "model.gguf", prefixed);
+    const Json json = tokenizer_json(GgufFile(folder / "model.gguf"));
+    auto pipeline = std::make_shared<Tokenizer::Pipeline>();
+    read_tokenizer_json(JsonView(json, "tokenizer.json"), {}, *pipeline);
+    const Tokenizer written(pipeline), own = load_tokenizer(folder / "model.gguf");
+    for (const Json& text : corpus) {
+      const auto ids = own.encode(text.get<std::string>(), SpecialTokens::kAdd).ids;
+      EXPECT_EQ(written.encode(text.get<std::string>(), SpecialTokens::kAdd).ids, ids) << text;
+      EXPECT_EQ(written.decode(ids), own.decode(ids)) << text;
+    }
+  }
 }
 
 }  // namespace

@@ -34,7 +34,8 @@ expect_exit 0 "$GRAFT" train "$recipe" output_dir="$WORK/killed" --resume
 [ "$before" = "$(sha256sum < "$WORK/killed/run.json")" ] || fail "--resume changed a finished run"
 
 # Ctrl-C (a shell starts background jobs with SIGINT ignored, so it is set back): saved, exit 75, and the resumption ends like the whole run.
-env --default-signal=INT "$GRAFT" train "$recipe" output_dir="$WORK/stopped" > "$WORK/out" 2> "$WORK/err" &
+# It began on another day, which templates that write a date go on to see.
+env --default-signal=INT "$GRAFT" train "$recipe" output_dir="$WORK/stopped" data.template_date=2020-02-29 > "$WORK/out" 2> "$WORK/err" &
 pid=$!
 until grep -q '"step":5,' "$WORK/stopped/metrics.jsonl" 2>/dev/null; do sleep 0.02; done
 kill -INT $pid
@@ -43,4 +44,5 @@ wait $pid || code=$?
 [ $code = 75 ] || { cat "$WORK/err" >&2; fail "exit $code after SIGINT, want 75"; }
 expect_exit 0 "$GRAFT" train "$recipe" output_dir="$WORK/stopped" --resume
 same_run "$WORK/whole" "$WORK/stopped"
+grep -q 'template_date: 2020-02-29' "$WORK/stopped/recipe.resolved.yaml" || fail "a resumed run took another date"
 echo "killed $done_kills times, finished $((lives + 1)) runs, all equal"
