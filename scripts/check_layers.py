@@ -49,7 +49,7 @@ LIBRARIES = {
     "OS": (("sys/", "linux/"), None),
 }
 # Headers of the system without a folder; C++'s own have no suffix.
-SYSTEM = {"cpuid.h", "dirent.h", "dlfcn.h", "errno.h", "fcntl.h", "immintrin.h", "limits.h", "poll.h", "pthread.h",
+SYSTEM = {"cpuid.h", "dirent.h", "dlfcn.h", "errno.h", "fcntl.h", "immintrin.h", "limits.h", "malloc.h", "poll.h", "pthread.h",
           "pwd.h", "sched.h", "signal.h", "spawn.h", "stdio.h", "stdlib.h", "string.h", "termios.h", "time.h", "unistd.h"}
 
 BANNED = {"util", "utils", "common", "helper", "helpers", "manager", "misc"}

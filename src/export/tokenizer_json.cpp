@@ -167,7 +167,7 @@ Json tokenizer_json(const GgufFile& file) {
     check(model == "llama", file.path().string(),
           ": tokenizer.ggml.model: cannot be written as tokenizer.json (got ", printable(model),
           ", want gpt2 or llama)");
-    json.update(pieces_json(file, tokens));
+    json.update(pieces_json(file, tokens, json["added_tokens"]));
     json["post_processor"] = template_json(file, tokens, true);
   }
   return json;

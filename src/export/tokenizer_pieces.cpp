@@ -84,7 +84,7 @@ Json replace(const char* from, const std::string& to) {
 
 }  // namespace
 
-Json pieces_json(const GgufFile& file, const std::vector<std::string>& tokens) {
+Json pieces_json(const GgufFile& file, const std::vector<std::string>& tokens, Json added_tokens) {
   const auto flag_or = [&](const char* key, bool otherwise) {
     return file.has(key) ? file.boolean(key) : otherwise;
   };
@@ -94,6 +94,13 @@ Json pieces_json(const GgufFile& file, const std::vector<std::string>& tokens) {
   std::vector<std::string> pieces;
   for (const std::string& token : tokens) pieces.push_back(with_marks(token));
   const bool prefixed = flag_or("tokenizer.ggml.add_space_prefix", true);
+  // The user's own pieces are found in text whose spaces are marks already. Behind a prefix they could not
+  // be: it would be put before each of them too.
+  for (Json& added : added_tokens) {
+    if (added["special"]) continue;
+    added["content"] = with_marks(added["content"]);
+    added["normalized"] = !prefixed;
+  }
   const std::string mark(kSpaceMark);
   Json normalizers = Json::array(), decoders = Json::array({replace("\xE2\x96\x81", " ")});
   if (prefixed) normalizers.push_back({{"type", "Prepend"}, {"prepend", mark}});
@@ -101,7 +108,8 @@ Json pieces_json(const GgufFile& file, const std::vector<std::string>& tokens) {
   decoders.push_back({{"type", "ByteFallback"}});
   decoders.push_back({{"type", "Fuse"}});
   if (prefixed) decoders.push_back({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
-  return {{"normalizer", {{"type", "Sequence"}, {"normalizers", normalizers}}},
+  return {{"added_tokens", std::move(added_tokens)},
+          {"normalizer", {{"type", "Sequence"}, {"normalizers", normalizers}}},
           {"pre_tokenizer", nullptr},
           {"decoder", {{"type", "Sequence"}, {"decoders", decoders}}},
           {"model", model_json(file, pieces)}};

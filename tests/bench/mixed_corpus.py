@@ -11,6 +11,7 @@ import glob
 import json
 import os
 import random
+import re
 import sqlite3
 import subprocess
 import sys
@@ -25,6 +26,8 @@ WHEELS = {
 }
 SENTENCEPIECE = "sentencepiece==0.2.1"
 DOCUMENT = 4000  # characters at most
+# Sentencepiece and tekken parse no control tokens in text: that is done before them.
+CONTROL = re.compile(r"</?s>|<(unk|pad|bos|eos)>|\[/?[A-Z_]{3,}\]|<\|\w+\|>")
 
 
 def fetch(folder, requirement, kind):
@@ -109,7 +112,7 @@ def noise(draw):
 def documents(folder, size, seed):
     draw = random.Random(seed)
     for name, make, share in [("english", english, 0.4), ("chinese", chinese, 0.2), ("code", code, 0.2)]:
-        found = make(folder)
+        found = [text for text in make(folder) if not CONTROL.search(text)]
         draw.shuffle(found)
         left, i = size * share, 0
         while left > 0:
