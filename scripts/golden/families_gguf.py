@@ -10,6 +10,7 @@ those that GGUF files can say: llama.cpp knows no window in architecture llama, 
 import math, os, sys
 import gguf, numpy, torch
 from safetensors.torch import save_file
+from transformers import AutoModelForCausalLM
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from families import FAMILIES, make_model, rope, sequences
@@ -154,10 +155,11 @@ def write_gguf(model, path):
 
 
 @torch.no_grad()
-def log_probs(model):
-    """The short sequence first; see families.expected."""
-    model = model.float().eval()
-    model.set_attn_implementation("eager")
+def log_probs(made):
+    """Of the same weights in a model that never was bf16, for its rotary frequencies would have been rounded. The short sequence
+    first; see families.expected."""
+    model = AutoModelForCausalLM.from_config(made.config, dtype=torch.float32, attn_implementation="eager").eval()
+    model.load_state_dict(made.state_dict())
     rows = {len(ids): model(torch.tensor([ids]), use_cache=False).logits[0].log_softmax(-1) for ids in reversed(sequences())}
     return torch.cat([rows[len(ids)] for ids in sequences()])
 
