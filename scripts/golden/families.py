@@ -8,12 +8,12 @@ Per family OUT/NAME/ holds
   adapter/                         a PEFT adapter on all linears, B not zero
   expected.safetensors             in fp32 with the adapter: log-probabilities of two sequences, the loss, the gradient of
                                    every A and B, and 16 greedy tokens, each from the whole sequence anew
-and OUT/NAME.gguf the same weights for some of them, and OUT/rope.json the angles of rotary embedding of every type of scaling.
+and OUT/rope.json the angles of rotary embedding of every type of scaling.
 """
 import gc, json, os, shutil, sys
-import gguf, numpy, torch
+import torch
 from peft import LoraConfig, get_peft_model
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from transformers import (AutoModelForCausalLM, Gemma2Config, Gemma3TextConfig, GraniteConfig, LlamaConfig, MistralConfig,
                           Olmo2Config, Phi3Config, Qwen2Config, Qwen3Config, SmolLM3Config)
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
@@ -180,51 +180,6 @@ def make_ropes(out):
               separators=(",", ":"))
 
 
-GGUF_ARCH = {"qwen2": gguf.MODEL_ARCH.QWEN2, "gemma3": gguf.MODEL_ARCH.GEMMA3}
-
-
-def make_gguf(name, out):
-    """The same weights as a GGUF file: BF16 matrices, F32 vectors, norms of Gemma with their 1 added."""
-    config, arch = json.load(open(f"{out}/{name}/config.json")), GGUF_ARCH[name]
-    w = gguf.GGUFWriter(f"{out}/{name}.gguf", gguf.MODEL_ARCH_NAMES[arch])
-    w.add_vocab_size(config["vocab_size"])
-    w.add_context_length(config["max_position_embeddings"])
-    w.add_embedding_length(config["hidden_size"])
-    w.add_block_count(config["num_hidden_layers"])
-    w.add_feed_forward_length(config["intermediate_size"])
-    w.add_head_count(config["num_attention_heads"])
-    w.add_head_count_kv(config["num_key_value_heads"])
-    w.add_layer_norm_rms_eps(config["rms_norm_eps"])
-    w.add_bos_token_id(1)
-    w.add_eos_token_id(2)
-    ropes = config["rope_parameters"]
-    if name == "gemma3":
-        w.add_key_length(config["head_dim"])
-        w.add_value_length(config["head_dim"])
-        w.add_sliding_window(config["sliding_window"])
-        w.add_uint32("gemma3.attention.sliding_window_pattern", 2)
-        w.add_attention_scale(config["query_pre_attn_scalar"] ** -0.5)
-        w.add_final_logit_softcapping(config["final_logit_softcapping"])
-        ropes = ropes["full_attention"]
-    w.add_rope_freq_base(ropes["rope_theta"])
-    w.add_rope_scaling_type(gguf.RopeScalingType(ropes["rope_type"]))
-    w.add_rope_scaling_factor(ropes["factor"])
-    if ropes["rope_type"] == "yarn":
-        w.add_rope_scaling_orig_ctx_len(ropes["original_max_position_embeddings"])
-    names = gguf.get_tensor_name_map(arch, config["num_hidden_layers"])
-    for key, tensor in sorted(load_file(f"{out}/{name}/model.safetensors").items()):
-        data = tensor.float().numpy() + (1.0 if name == "gemma3" and key.endswith("norm.weight") else 0.0)
-        target, kind = names.get_name(key, try_suffixes=(".weight", ".bias")), gguf.GGMLQuantizationType.BF16
-        if data.ndim == 1:
-            w.add_tensor(target, data.astype(numpy.float32))
-        else:
-            w.add_tensor(target, gguf.quants.quantize(numpy.ascontiguousarray(data), kind), raw_dtype=kind)
-    w.write_header_to_file()
-    w.write_kv_data_to_file()
-    w.write_tensors_to_file()
-    w.close()
-
-
 if __name__ == "__main__":
     target, names = sys.argv[1], sys.argv[2:]
     os.makedirs(target, exist_ok=True)
@@ -232,6 +187,4 @@ if __name__ == "__main__":
         make_ropes(target)
     for family in names or FAMILIES:
         make_family(family, target)
-        if family in GGUF_ARCH:
-            make_gguf(family, target)
         gc.collect()

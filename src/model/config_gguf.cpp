@@ -170,25 +170,39 @@ std::vector<double> llama3_factors(const RopeConfig& rope) {
   return factors;
 }
 
-/// The factors that converters compute of Llama 3's scaling, by the numbers that Meta's models have.
-Json llama3_scaling(const ArchitectureKeys& keys, const TensorView& tensor, double theta) {
-  const Json stored = numbers_of(tensor);
-  const auto count = static_cast<std::int64_t>(stored.size());
-  const double factor = *std::max_element(stored.begin(), stored.end());
-  Json scaling = {{"rope_type", "llama3"},
-                  {"factor", factor},
-                  {"low_freq_factor", 1.0},
-                  {"high_freq_factor", 4.0},
-                  {"original_max_position_embeddings", 8192}};
-  const RopeContext context{.rope_theta = theta, .head_dim = 2 * count, .max_position_embeddings = 8192};
-  const std::vector<double> factors = llama3_factors(parse_rope(JsonView(scaling, "rope_freqs"), context));
-  for (std::size_t i = 0; i < factors.size(); ++i) {
-    const double want = factors[i], got = stored[i];
-    check(std::abs(got - want) <= 1e-3 * want, keys.file().path().string(),
-          ": tensor rope_freqs.weight: rotary scaling that is not Llama 3's (got factor ", got, " of pair ",
-          i, ", want ", want, ")");
-  }
-  return scaling;
+/// Whether `factors` are those of Llama 3's scaling at `theta`.
+bool are_llama3(const Json& scaling, const Json& factors, double theta) {
+  const auto pairs = static_cast<std::int64_t>(factors.size());
+  const RopeContext context{.rope_theta = theta, .head_dim = 2 * pairs, .max_position_embeddings = 8192};
+  const std::vector<double> wanted = llama3_factors(parse_rope(JsonView(scaling, "rope_freqs"), context));
+  for (std::size_t i = 0; i < wanted.size(); ++i)
+    if (!(std::abs(factors[i].get<double>() - wanted[i]) <= 1e-3 * wanted[i])) return false;
+  return true;
+}
+
+/// Divisors of the frequencies: those that converters compute of Llama 3's scaling by the numbers that Meta's
+/// models have, or any others, which are longrope with one list for all lengths.
+Json divided_scaling(const ArchitectureKeys& keys, const TensorView& tensor, double theta,
+                     std::int64_t pairs) {
+  const Json factors = numbers_of(tensor);
+  check(std::ssize(factors) == pairs, keys.file().path().string(),
+        ": tensor rope_freqs.weight: want one per pair of rotated dimensions (got ", factors.size(),
+        ", want ", pairs, ")");
+  for (const Json& factor : factors)
+    check(factor.get<double>() > 0.0 && std::isfinite(factor.get<double>()), keys.file().path().string(),
+          ": tensor rope_freqs.weight: out of range (got ", factor.get<double>(), ", want > 0)");
+  const double largest = *std::max_element(factors.begin(), factors.end());
+  Json llama3 = {{"rope_type", "llama3"},
+                 {"factor", largest},
+                 {"low_freq_factor", 1.0},
+                 {"high_freq_factor", 4.0},
+                 {"original_max_position_embeddings", 8192}};
+  if (are_llama3(llama3, factors, theta)) return llama3;
+  return {{"rope_type", "longrope"},
+          {"long_factor", factors},
+          {"short_factor", factors},
+          {"attention_factor", 1.0},
+          {"original_max_position_embeddings", keys.size("context_length")}};
 }
 
 Json longrope_scaling(const ArchitectureKeys& keys, const TensorView& longer) {
@@ -202,9 +216,9 @@ Json longrope_scaling(const ArchitectureKeys& keys, const TensorView& longer) {
 }
 
 /// rope_scaling of the config.json, null where there is none.
-Json scaling_of(const ArchitectureKeys& keys, double theta) {
+Json scaling_of(const ArchitectureKeys& keys, double theta, std::int64_t rotated) {
   if (const TensorView* factors = keys.file().find("rope_freqs.weight"))
-    return llama3_scaling(keys, *factors, theta);
+    return divided_scaling(keys, *factors, theta, rotated / 2);
   if (const TensorView* factors = keys.file().find("rope_factors_long.weight"))
     return longrope_scaling(keys, *factors);
   const double factor = keys.number_or("rope.scaling.factor", 0.0);
@@ -228,13 +242,13 @@ Json scaling_of(const ArchitectureKeys& keys, double theta) {
 void add_rope(const ArchitectureKeys& keys, const Family& family, Json& json) {
   const double theta = keys.number_or("rope.freq_base", 10000.0);
   json["rope_theta"] = theta;
-  json["rope_scaling"] = scaling_of(keys, theta);
+  const std::int64_t head_dim = json["head_dim"];
+  const std::int64_t rotated = keys.size_or("rope.dimension_count", head_dim);
+  json["rope_scaling"] = scaling_of(keys, theta, rotated);
   if (family.honours("rope_local_base_freq"))
     json["rope_local_base_freq"] = keys.number_or("rope.freq_base_swa", 10000.0);
   if (keys.has("rope.scaling.original_context_length") && family.honours("partial_rotary_factor"))
     json["original_max_position_embeddings"] = keys.size("rope.scaling.original_context_length");
-  const std::int64_t head_dim = json["head_dim"];
-  const std::int64_t rotated = keys.size_or("rope.dimension_count", head_dim);
   if (rotated != head_dim)
     json["partial_rotary_factor"] = static_cast<double>(rotated) / static_cast<double>(head_dim);
 }

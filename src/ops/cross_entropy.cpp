@@ -42,39 +42,24 @@ WorkSize size_of(const at::Tensor& hidden, const FrozenWeight& head, bool differ
                                weights * static_cast<double>(hidden.element_size()))};
 }
 
-// Logits exist only a chunk of rows at a time.
+// Logits exist only a chunk of rows at a time. Where they are capped they differ from each other by little
+// and are not rounded to bf16; the cap's derivative is 1 - tanh^2.
 LossAndGradient chunked_cross_entropy(const at::Tensor& hidden, const FrozenWeight& head,
-                                      const at::Tensor& targets, bool differentiate) {
+                                      const at::Tensor& targets, double softcap, bool differentiate) {
   const auto rows = hidden.size(0);
   const auto loss = at::empty({rows}, hidden.options().dtype(sum_type(hidden.scalar_type())));
   const auto gradient = differentiate ? at::empty_like(hidden) : at::Tensor();
-  for (std::int64_t first = 0; first < rows; first += kChunkRows) {
-    const auto last = std::min(first + kChunkRows, rows);
-    const auto logits = head.times_transposed(hidden.slice(0, first, last)).contiguous();
-    take_losses(logits, targets.slice(0, first, last), loss.slice(0, first, last), differentiate);
-    if (differentiate) gradient.slice(0, first, last).copy_(head.times(logits));
-  }
-  return {loss, gradient};
-}
-
-// The same with a soft-cap, whose derivative is 1 - tanh^2. Capped logits differ from each other by little,
-// so they are not rounded to bf16.
-LossAndGradient capped_cross_entropy(const at::Tensor& hidden, const FrozenWeight& head,
-                                     const at::Tensor& targets, double cap, bool differentiate) {
-  const auto rows = hidden.size(0);
-  const auto loss = at::empty({rows}, hidden.options().dtype(sum_type(hidden.scalar_type())));
-  const auto gradient = differentiate ? at::empty_like(hidden) : at::Tensor();
-  const bool wide = hidden.scalar_type() == at::kBFloat16;
+  const bool wide = softcap > 0 && hidden.scalar_type() == at::kBFloat16;
   for (std::int64_t first = 0; first < rows; first += kChunkRows) {
     const auto last = std::min(first + kChunkRows, rows);
     const auto some = hidden.slice(0, first, last);
-    const auto tanh =
-        at::tanh((wide ? head.times_transposed_f32(some) : head.times_transposed(some)).div(cap));
-    const auto logits = (tanh * cap).contiguous();
+    auto logits = (wide ? head.times_transposed_f32(some) : head.times_transposed(some)).contiguous();
+    const auto tanh = softcap > 0 ? logits.div_(softcap).tanh_() : at::Tensor();
+    if (softcap > 0) logits = tanh * softcap;
     take_losses(logits, targets.slice(0, first, last), loss.slice(0, first, last), differentiate);
     if (!differentiate) continue;
-    const auto through_cap = logits.mul_(1 - tanh.square());
-    gradient.slice(0, first, last).copy_(head.times(through_cap.to(hidden.scalar_type())));
+    if (softcap > 0) logits.mul_(tanh.square_().neg_().add_(1));
+    gradient.slice(0, first, last).copy_(head.times(logits.to(hidden.scalar_type())));
   }
   return {loss, gradient};
 }
@@ -86,9 +71,7 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
     const auto way = suits_products(hidden, head->out_features(), head->in_features())
                          ? fused_cross_entropy
                          : chunked_cross_entropy;
-    const auto [loss, gradient] = softcap > 0.0
-                                      ? capped_cross_entropy(hidden, *head, targets, softcap, differentiate)
-                                      : way(hidden, *head, targets, differentiate);
+    const auto [loss, gradient] = way(hidden, *head, targets, softcap, differentiate);
     if (differentiate) ctx->save_for_backward({gradient});
     return loss;
   }

@@ -110,10 +110,9 @@ struct FusedLoss {
   const at::Tensor& hidden;
   const at::Tensor& targets;
   const Matrix& w;
+  double softcap;
   bool differentiate;
   RowStates states;
-
-  std::int64_t rows() const { return hidden.size(0); }
 };
 
 /// Takes tiles of rows through packed blocks, on the calling thread.
@@ -138,7 +137,9 @@ class LossWorker {
       add_logits(b, left, rows);
       note_targets(packed_.blocks()[b], first, count);
       take_softmax(packed_.blocks()[b], first, rows);
-      if (loss_.differentiate) add_gradients(b, first, rows);
+      if (!loss_.differentiate) continue;
+      if (loss_.softcap != 0) pass_cap(packed_.blocks()[b], rows);
+      add_gradients(b, first, rows);
     }
   }
 
@@ -151,10 +152,6 @@ class LossWorker {
       multiply({rows, width, depth, depth, width, columns}, left, packed_.for_logits(b, column),
                logits_.data() + column, Sum::kSet);
     }
-    // Padding is no token.
-    for (std::int64_t i = 0; i < rows && block.count < columns; ++i)
-      std::fill(logits_.data() + i * columns + block.count, logits_.data() + (i + 1) * columns,
-                -std::numeric_limits<float>::infinity());
   }
 
   void note_targets(const VocabularyBlock& block, std::int64_t first, std::int64_t count) {
@@ -171,10 +168,30 @@ class LossWorker {
     const auto columns = block.columns();
     // The first block's sums are set, not added to.
     const bool sums_exist = loss_.differentiate && block.first > 0;
-    rows_kernels().softmax({{rows, columns}, /*diagonal=*/columns, 0, /*scale=*/1, 0}, logits_.data(),
-                           {states.largest.data() + first, states.total.data() + first * kBlockStep,
-                            states.sums.data() + first * states.width, sums_exist ? states.width : 0},
-                           probabilities_.data());
+    const auto take = [&](std::int64_t row, std::int64_t count, std::int64_t diagonal) {
+      const auto at = first + row;
+      rows_kernels().softmax({{count, columns}, diagonal, 0, /*scale=*/1, loss_.softcap},
+                             logits_.data() + row * columns,
+                             {states.largest.data() + at, states.total.data() + at * kBlockStep,
+                              states.sums.data() + at * states.width, sums_exist ? states.width : 0},
+                             probabilities_.data() + row * columns);
+    };
+    if (block.count == columns) return take(0, rows, columns);
+    // Padding is no token: a row by itself sees the columns up to its diagonal.
+    for (std::int64_t row = 0; row < rows; ++row) take(row, 1, block.count - 1);
+  }
+
+  /// p becomes p * (1 - tanh^2), the cap's derivative; softmax has left cap * tanh * log2(e) in the logits.
+  void pass_cap(const VocabularyBlock& block, std::int64_t rows) {
+    const auto columns = block.columns();
+    const auto to_tanh = static_cast<float>(std::numbers::ln2 / loss_.softcap);
+    auto* p = reinterpret_cast<at::BFloat16*>(probabilities_.data());
+    for (std::int64_t row = 0; row < rows; ++row) {
+      for (auto j = row * columns; j < row * columns + block.count; ++j) {
+        const float tanh = logits_.data()[j] * to_tanh;
+        p[j] = static_cast<float>(p[j]) * (1.0F - tanh * tanh);
+      }
+    }
   }
 
   void add_gradients(std::size_t b, std::int64_t first, std::int64_t rows) {
@@ -209,6 +226,16 @@ class RowTiles {
   std::int64_t rows_, steps_, count_;
 };
 
+/// What the cap makes of a logit, and its derivative there.
+struct Capped {
+  double logit, slope;
+};
+Capped cap(double logit, double softcap) {
+  if (softcap == 0) return {logit, 1.0};
+  const double tanh = std::tanh(logit / softcap);
+  return {softcap * tanh, 1.0 - tanh * tanh};
+}
+
 void finish_rows(const FusedLoss& loss, std::int64_t first, std::int64_t last, const LossAndGradient& to) {
   const auto& states = loss.states;
   const auto* targets = loss.targets.const_data_ptr<std::int64_t>();
@@ -218,24 +245,28 @@ void finish_rows(const FusedLoss& loss, std::int64_t first, std::int64_t last, c
     float lse = 0, inverse = 0;
     rows_kernels().finish(
         1, {states.largest.data() + row, states.total.data() + row * kBlockStep, nullptr, 0}, &lse, &inverse);
-    to.loss.mutable_data_ptr<float>()[row] = static_cast<float>(
-        std::numbers::ln2 * static_cast<double>(lse) - static_cast<double>(states.target_logit.data()[row]));
+    const Capped target_logit = cap(states.target_logit.data()[row], loss.softcap);
+    to.loss.mutable_data_ptr<float>()[row] =
+        static_cast<float>(std::numbers::ln2 * static_cast<double>(lse) - target_logit.logit);
     if (!loss.differentiate) continue;
     const auto target = loss.w.read({targets[row], 1, 0, depth}, decoded.data());
     const float* sums = states.sums.data() + row * states.width;
     auto* gradient = to.gradient.mutable_data_ptr<at::BFloat16>() + row * depth;
     const auto* w = reinterpret_cast<const at::BFloat16*>(target.data);
-    for (std::int64_t j = 0; j < depth; ++j) gradient[j] = sums[j] * inverse - static_cast<float>(w[j]);
+    const auto slope = static_cast<float>(target_logit.slope);
+    for (std::int64_t j = 0; j < depth; ++j)
+      gradient[j] = sums[j] * inverse - slope * static_cast<float>(w[j]);
   }
 }
 
 }  // namespace
 
 LossAndGradient fused_cross_entropy(const at::Tensor& hidden, const FrozenWeight& head,
-                                    const at::Tensor& targets, bool differentiate) {
+                                    const at::Tensor& targets, double softcap, bool differentiate) {
   const auto rows = hidden.size(0);
   const Matrix w = head.matrix();
-  const FusedLoss loss{hidden, targets, w, differentiate, {padded(rows), padded(w.columns), differentiate}};
+  const FusedLoss loss{hidden,  targets,       w,
+                       softcap, differentiate, {padded(rows), padded(w.columns), differentiate}};
   const RowTiles tiles(rows);
   PackedVocabulary packed(w);
   for (std::int64_t first = 0; first < w.rows; first += packed.tokens()) {

@@ -73,11 +73,13 @@ std::uint64_t weight_bytes(const TrainingShape& shape) {
                          shape.base.embeddings);
 }
 
-// The rows with targets and their gradient; in bf16 its sums in fp32, for logits never leave the cache.
+// The rows with targets and their gradient; in bf16 its sums in fp32, for logits never leave the cache. Of
+// capped logits the tanh is kept too.
 std::uint64_t loss_bytes(const TrainingShape& shape, std::int64_t targets) {
   const std::uint64_t size = bytes_per_value(shape), values = unsigned_of(targets * width(shape.config));
   if (shape.dtype == ComputeDType::kBF16) return (2 * size + 4) * values + kPackedHead;
-  return size * (2 * values + unsigned_of(std::min(kLogitRows, targets) * shape.config.vocab_size));
+  const std::int64_t copies = shape.config.logit_softcap > 0 ? 2 : 1;
+  return size * (2 * values + unsigned_of(copies * std::min(kLogitRows, targets) * shape.config.vocab_size));
 }
 
 }  // namespace

@@ -134,33 +134,6 @@ TEST_P(FamilyGolden, Bf16StaysNearFp32) {
   EXPECT_GT(difference.max().item<double>(), kTolerance) << "bf16 was not computed in bf16";
 }
 
-TEST(FamilyGguf, Gemma3HasTheNumbersOfItsFolder) {
-  const SafetensorsFile file(golden("families/gemma3/expected.safetensors"));
-  const std::vector<std::int64_t> starts = {0, 40, 47};
-  const at::Tensor tokens = golden_tensor(file, "tokens");
-  Decoder model = load_fp32(golden("families/gemma3.gguf"));
-  load_adapter(model, golden("families/gemma3/adapter"), ZeroAdapter::kRefuse);
-  const at::Tensor got = at::log_softmax(pack_logits(model, tokens, starts), -1);
-  EXPECT_LT(largest_difference(got, golden_tensor(file, "log_probs")), kTolerance);
-  const TemporaryFolder folder;
-  write_hf_folder(load_fp32(golden("families/gemma3.gguf")), golden("families/gemma3"), folder.path() / "out",
-                  WeightType::kF32);
-  const at::Tensor want = pack_logits(load_fp32(golden("families/gemma3")), tokens, starts);
-  EXPECT_LT(largest_difference(pack_logits(load_fp32(folder.path() / "out"), tokens, starts), want),
-            kTolerance);
-}
-
-TEST(FamilyGguf, Qwen2HasTheNumbersOfItsFolderUpToTheWindowThatTheFormatCannotSay) {
-  constexpr std::int64_t kWindow = 6;
-  const SafetensorsFile file(golden("families/qwen2/expected.safetensors"));
-  Decoder model = load_fp32(golden("families/qwen2.gguf"));
-  EXPECT_EQ(model.config.layers[1].window, 0);
-  load_adapter(model, golden("families/qwen2/adapter"), ZeroAdapter::kRefuse);
-  const at::Tensor tokens = golden_tensor(file, "tokens").narrow(0, 0, kWindow).contiguous();
-  const at::Tensor got = at::log_softmax(pack_logits(model, tokens, {0, kWindow}), -1);
-  EXPECT_LT(largest_difference(got, golden_tensor(file, "log_probs").narrow(0, 0, kWindow)), kTolerance);
-}
-
 INSTANTIATE_TEST_SUITE_P(All, FamilyGolden,
                          ::testing::Values("llama", "mistral", "qwen2", "qwen3", "smollm3", "gemma2",
                                            "gemma3", "phi3", "olmo2", "granite"),

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
+#include <limits>
+
 #include "base/error.h"
 #include "model/golden.h"
 
@@ -232,6 +235,42 @@ TEST(Config, TheConfigWrittenForAGgufReadsBackAsTheSame) {
   EXPECT_EQ(back.eos_token_ids, file.eos_token_ids);
   EXPECT_EQ(back.head_dim, file.head_dim);
   EXPECT_EQ(back.tie_word_embeddings, file.tie_word_embeddings);
+}
+
+TEST(Config, DivisorsOfFrequenciesAreLlama3sScalingOrAnyOther) {
+  const RopeConfig known = load_config(golden("families/gguf/llama.gguf")).ropes.at(0);
+  EXPECT_EQ(known.type, RopeType::kLlama3);
+  EXPECT_EQ(known.factor, 8.0);
+  EXPECT_EQ(known.original_max_position_embeddings, 8192);
+  const RopeConfig other = load_config(golden("families/gguf/llama_factors.gguf")).ropes.at(0);
+  EXPECT_EQ(other.type, RopeType::kLongrope);
+  EXPECT_EQ(other.attention_factor, 1.0);
+  EXPECT_EQ(other.short_factor, other.long_factor);
+  EXPECT_NEAR(other.short_factor.back(), 8.0, 1e-5);
+}
+
+TEST(Config, DivisorsOfFrequenciesThatAreNoPositiveNumbersAreRefused) {
+  const Path golden_file = golden("families/gguf/llama_factors.gguf");
+  const GgufFile file(golden_file);
+  const std::span<const std::byte> stored = file.find("rope_freqs.weight")->bytes;
+  const std::string bytes(reinterpret_cast<const char*>(stored.data()), stored.size());
+  const std::string whole = text_of_file(golden_file);
+  const std::size_t at = whole.find(bytes);
+  ASSERT_NE(at, std::string::npos);
+  const TemporaryFolder folder;
+  for (const float bad :
+       {0.0F, -1.0F, std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    std::string changed = whole;
+    std::memcpy(changed.data() + at + 4, &bad, sizeof bad);
+    const Path path = folder.path() / "bad.gguf";
+    write_text(path, changed);
+    try {
+      load_config(path);
+      FAIL() << bad;
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find("rope_freqs.weight"), std::string::npos) << error.what();
+    }
+  }
 }
 
 }  // namespace

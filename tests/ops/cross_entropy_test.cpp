@@ -42,26 +42,6 @@ TEST(LinearCrossEntropy, WithScaleAndSoftCapMatchesFiniteDifferences) {
         {random({4, 6})});
 }
 
-TEST(LinearCrossEntropy, CapsLogitsInEveryType) {
-  at::manual_seed(6);
-  const auto targets = at::randint(301, {300}, at::kLong);
-  const auto dloss = random({300});
-  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
-    const auto hidden = random({300, 24}, dtype), w = random({301, 24}).to(dtype);
-    const auto want_of = [&](const Tensors& in) {
-      const auto capped = at::tanh(at::linear(in[0], w.to(at::kDouble)) / 4.0) * 4.0;
-      return at::log_softmax(capped, 1).gather(1, targets.unsqueeze(1)).squeeze(1).neg();
-    };
-    const auto op = [&](const Tensors& in) {
-      return linear_cross_entropy(in[0], dense_weight(w), targets, {.softcap = 4.0});
-    };
-    EXPECT_LT(relative_difference(op({hidden}), want_of({hidden.to(at::kDouble)})), kFp32);
-    const auto want = gradients(want_of, {hidden.to(at::kDouble)}, dloss)[0];
-    const auto got = gradients(op, {hidden}, dloss.to(at::kFloat))[0];
-    EXPECT_LT(relative_difference(got, want), dtype == at::kFloat ? kFp32 : kBf16Gradient);
-  }
-}
-
 struct Sizes {
   std::int64_t rows, vocabulary, width;
 };
@@ -69,6 +49,31 @@ constexpr Sizes kSizes[] = {{530, 301, 24},     // many chunks, vocabulary and r
                             {100, 1500, 2048},  // W is packed in more than one stretch
                             {33, 256, 70},      // whole blocks, width that fills no step
                             {5, 3000, 24}};     // few rows
+
+TEST(LinearCrossEntropy, CapsLogitsInEveryTypeAndSize) {
+  constexpr double kCap = 2.0;
+  at::manual_seed(6);
+  for (const auto& [rows, vocabulary, width] : kSizes) {
+    const auto targets = at::randint(vocabulary, {rows}, at::kLong);
+    const auto dloss = random({rows});
+    for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+      const auto hidden = random({rows, width}, dtype), w = (random({vocabulary, width}) * 0.4).to(dtype);
+      ASSERT_GT(at::linear(hidden, w).abs().max().item<double>(), 2 * kCap) << "the cap does nothing";
+      const auto want_of = [&](const Tensors& in) {
+        const auto capped = at::tanh(at::linear(in[0], w.to(at::kDouble)) / kCap) * kCap;
+        return at::log_softmax(capped, 1).gather(1, targets.unsqueeze(1)).squeeze(1).neg();
+      };
+      const auto op = [&](const Tensors& in) {
+        return linear_cross_entropy(in[0], dense_weight(w), targets, {.softcap = kCap});
+      };
+      EXPECT_LT(relative_difference(op({hidden}), want_of({hidden.to(at::kDouble)})), kFp32) << vocabulary;
+      const auto want = gradients(want_of, {hidden.to(at::kDouble)}, dloss)[0];
+      const auto got = gradients(op, {hidden}, dloss.to(at::kFloat))[0];
+      EXPECT_EQ(got.scalar_type(), dtype);
+      EXPECT_LT(relative_difference(got, want), dtype == at::kFloat ? kFp32 : kBf16Gradient) << vocabulary;
+    }
+  }
+}
 
 TEST(LinearCrossEntropy, MatchesAtenInEveryTypeAndSize) {
   at::manual_seed(2);

@@ -60,6 +60,20 @@ TEST(Memory, ComputingInInt8TakesACodeForEveryWeightOfTheLinearsInPlaceOfBf16) {
   EXPECT_EQ(beside.weights - peak_memory(shape, Recompute::kNothing, pack, 0).weights, 106'168'320U);
 }
 
+TEST(Memory, CappedLogitsAreKeptTwiceInFp32AndNeverInBf16) {
+  TrainingShape shape = smollm2_shape();
+  const auto loss = [&] {
+    return peak_memory(shape, Recompute::kNothing, {.tokens = 2000, .targets = 1000}, 0).loss;
+  };
+  const std::uint64_t bf16 = loss();
+  shape.dtype = ComputeDType::kF32;
+  const std::uint64_t fp32 = loss();
+  shape.config.logit_softcap = 30.0;
+  EXPECT_EQ(loss() - fp32, 4U * 256 * 49152);
+  shape.dtype = ComputeDType::kBF16;
+  EXPECT_EQ(loss(), bf16);
+}
+
 TEST(Memory, PartsOfSmolLM2AreThoseCountedByHand) {
   const MemoryBytes bytes =
       peak_memory(smollm2_shape(), Recompute::kNothing, {.tokens = 2000, .targets = 1000}, 10'000);

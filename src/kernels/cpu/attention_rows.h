@@ -60,8 +60,8 @@ struct AttentionRows {
   void (*pack_transposed)(const RowView<const Storage>& from, BlockShape shape, Operand* to);
   /// left operand [rows,columns] -> left operand [columns,rows]
   void (*transpose)(const Operand* from, BlockShape shape, Operand* to);
-  /// One step of the running softmax: products [rows,columns] are overwritten, probabilities (left operand)
-  /// written, 0 where unseen.
+  /// One step of the running softmax: products [rows,columns] are overwritten (where softcap is not 0, by t),
+  /// probabilities (left operand) written, 0 where unseen.
   void (*softmax)(const ScoreBlock& block, Real* products, const SoftmaxRows<Real>& state,
                   Operand* probabilities);
   /// After the last step: lse[i] = log2 of the whole sum, inverse[i] = 1 / sum.
