@@ -307,6 +307,9 @@ def make_expert_gguf(name, out):
     w.add_value_length(config.head_dim)
     w.add_layer_norm_rms_eps(config.rms_norm_eps)
     w.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    if config.rope_parameters["rope_type"] != "default":
+        w.add_rope_scaling_type(gguf.RopeScalingType(config.rope_parameters["rope_type"]))
+        w.add_rope_scaling_factor(config.rope_parameters["factor"])
     w.add_bos_token_id(1)
     w.add_eos_token_id(2)
     w.add_expert_count(config.num_local_experts)
@@ -323,7 +326,7 @@ def make_expert_gguf(name, out):
             continue
         state[key] = tensor.float()
         kind = gguf.GGMLQuantizationType.BF16 if data.ndim == 2 and "gate" not in key else gguf.GGMLQuantizationType.F32
-        if "mixtral" in name and ("q_proj" in key or "k_proj" in key):
+        if arch == gguf.MODEL_ARCH.LLAMA and ("q_proj" in key or "k_proj" in key):
             heads = config.num_attention_heads if "q_proj" in key else config.num_key_value_heads
             data = data.reshape(heads, 2, -1, *data.shape[1:]).swapaxes(1, 2).reshape(data.shape)
         target = names.get_name(key, try_suffixes=(".weight", ".bias"))

@@ -105,11 +105,12 @@ struct GatherRows : torch::autograd::Function<GatherRows> {
 };
 
 struct CombineRows : torch::autograd::Function<CombineRows> {
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& ys, const at::Tensor& weights,
-                            const at::Tensor& residual, const ExpertRowsPtr& rows) {
-    ctx->save_for_backward({ys, weights});
+  // all: ys, weights and the residual where there is one.
+  static at::Tensor forward(AutogradContext* ctx, at::TensorList all, const ExpertRowsPtr& rows) {
+    ctx->save_for_backward({all[0], all[1]});
     ctx->saved_data["rows"] = hold(rows);
-    return summed(ys, weights, residual, *rows);
+    ctx->saved_data["residual"] = all.size() > 2;
+    return summed(all[0], all[1], all.size() > 2 ? all[2] : at::Tensor(), *rows);
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& dys) {
@@ -122,7 +123,8 @@ struct CombineRows : torch::autograd::Function<CombineRows> {
       spread_rows<T>(read_from<T>(dy), read_from<T>(saved[0]), read_from<T>(saved[1]), *rows, dy.size(1),
                      write_to<T>(dgathered), write_to<T>(dweights));
     });
-    return {dgathered, dweights, ctx->needs_input_grad(2) ? dy : at::Tensor(), {}};
+    if (!ctx->saved_data["residual"].toBool()) return {dgathered, dweights, {}};
+    return {dgathered, dweights, dy, {}};
   }
 };
 
@@ -163,8 +165,9 @@ at::Tensor gather_rows(const at::Tensor& x, const ExpertRowsPtr& rows) {
 at::Tensor combine_rows(const at::Tensor& ys, const at::Tensor& weights, const at::Tensor& residual,
                         const ExpertRowsPtr& rows) {
   assert(ys.size(0) == rows->count() && weights.scalar_type() == ys.scalar_type());
-  return CombineRows::apply(ys.contiguous(), weights.contiguous(),
-                            residual.defined() ? residual.contiguous() : residual, rows);
+  variable_list all{ys.contiguous(), weights.contiguous()};
+  if (residual.defined()) all.push_back(residual.contiguous());
+  return CombineRows::apply(at::TensorList(all), rows);
 }
 
 }  // namespace graft
