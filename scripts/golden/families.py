@@ -27,8 +27,8 @@ PROMPT = [1, 17, 42, 9, 33]
 MARGIN = 2e-3
 ROUTING_MARGIN = 1e-4  # between the router's probability of the last expert that is chosen and the first that is not
 RANK = 2
-# Per model type: gate, up and down of an expert. The rest of a path is in ADAPTED, for linears and for fused parameters alike.
-EXPERTS = {"qwen3_moe": ("gate_proj", "up_proj", "down_proj")}
+# Per model type, as files have it: the module with the experts; gate, up and down of an expert. The rest of a path is in ADAPTED, for linears and for fused parameters alike.
+EXPERTS = {"qwen3_moe": ("mlp", "gate_proj", "up_proj", "down_proj")}
 ADAPTED = r".*(self_attn\.[qkvo]_proj|\.gate|\.experts\..*({}))"
 
 
@@ -101,7 +101,7 @@ def greedy(model):
 
 def write_expert_adapter(folder, model_type):
     generator = torch.Generator().manual_seed(5)
-    pattern, tensors = ADAPTED.format("|".join(EXPERTS[model_type])), {}
+    pattern, tensors = ADAPTED.format("|".join(EXPERTS[model_type][1:])), {}
     for key, weight in sorted(load_file(f"{folder}/model.safetensors").items()):
         module = key.removesuffix(".weight")
         if weight.dim() == 2 and re.fullmatch(pattern, module):
@@ -127,9 +127,12 @@ def adapted(folder):
 
 def parts_of(name, gradient, config):
     """The gradients of a pair of factors, under the names that the adapter's file has for them."""
+    if config.model_type not in EXPERTS:
+        return {name: gradient}
+    module, gate, up, down = EXPERTS[config.model_type]
+    name = name.replace(".mlp.", f".{module}.")
     if ".experts." not in name:
         return {name: gradient}
-    gate, up, down = EXPERTS[config.model_type]
     inner, is_a, count = ".base_layer." in name, "lora_A" in name, config.num_local_experts
     path, factor = name.split(".base_layer." if inner else ".experts.")
     stem = path if inner else f"{path}.experts"
