@@ -15,7 +15,7 @@ import gc, json, os, re, shutil, sys
 import gguf, numpy, torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
-from transformers import (AutoConfig, AutoModelForCausalLM, Gemma2Config, Gemma3TextConfig, GraniteConfig, LlamaConfig, MistralConfig,
+from transformers import (AutoConfig, AutoModelForCausalLM, Gemma2Config, Gemma3TextConfig, GraniteConfig, LlamaConfig, MistralConfig, MixtralConfig,
                           Olmo2Config, Phi3Config, Qwen2Config, Qwen3Config, Qwen3MoeConfig, SmolLM3Config)
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
@@ -28,7 +28,7 @@ MARGIN = 2e-3
 ROUTING_MARGIN = 1e-4  # between the router's probability of the last expert that is chosen and the first that is not
 RANK = 2
 # Per model type, as files have it: the module with the experts; gate, up and down of an expert. The rest of a path is in ADAPTED, for linears and for fused parameters alike.
-EXPERTS = {"qwen3_moe": ("mlp", "gate_proj", "up_proj", "down_proj")}
+EXPERTS = {"qwen3_moe": ("mlp", "gate_proj", "up_proj", "down_proj"), "mixtral": ("block_sparse_moe", "w1", "w3", "w2")}
 ADAPTED = r".*(self_attn\.[qkvo]_proj|\.gate|\.experts\..*({}))"
 
 
@@ -47,6 +47,8 @@ FAMILIES = {
     "qwen3_moe": (Qwen3MoeConfig, dict(head_dim=16, attention_bias=True, use_sliding_window=True, sliding_window=6,
                                        num_hidden_layers=3, intermediate_size=64, moe_intermediate_size=32, num_experts=5,
                                        num_experts_per_tok=2, norm_topk_prob=True, mlp_only_layers=[1], rope_parameters=rope("default", 1e6))),
+    "mixtral": (MixtralConfig, dict(head_dim=16, sliding_window=6, intermediate_size=32, num_local_experts=5,
+                                    num_experts_per_tok=2, rope_parameters=rope("linear", 1e6, factor=2.0))),
     "smollm3": (SmolLM3Config, dict(no_rope_layer_interval=2, use_sliding_window=True, sliding_window=6, attention_bias=True,
                                     mlp_bias=True, rope_parameters=rope("default", 5e6))),
     "gemma2": (Gemma2Config, dict(head_dim=16, sliding_window=6, attn_logit_softcapping=2.0, final_logit_softcapping=3.0,
@@ -247,7 +249,8 @@ def make_ropes(out):
               separators=(",", ":"))
 
 
-GGUF_ARCH = {"qwen2": gguf.MODEL_ARCH.QWEN2, "gemma3": gguf.MODEL_ARCH.GEMMA3, "qwen3_moe": gguf.MODEL_ARCH.QWEN3MOE}
+GGUF_ARCH = {"qwen2": gguf.MODEL_ARCH.QWEN2, "gemma3": gguf.MODEL_ARCH.GEMMA3, "qwen3_moe": gguf.MODEL_ARCH.QWEN3MOE,
+             "mixtral": gguf.MODEL_ARCH.LLAMA}
 
 
 def make_gguf(name, out):

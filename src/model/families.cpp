@@ -43,6 +43,11 @@ constexpr std::array kExperts = {
     ModuleName{"model.layers.{}.mlp.experts.{}.gate_proj", "blk.{}.ffn_gate_exps"},
     ModuleName{"model.layers.{}.mlp.experts.{}.up_proj", "blk.{}.ffn_up_exps"},
     ModuleName{"model.layers.{}.mlp.experts.{}.down_proj", "blk.{}.ffn_down_exps"}};
+constexpr std::array kMixtralExperts = {
+    ModuleName{"model.layers.{}.block_sparse_moe.gate", "blk.{}.ffn_gate_inp"},
+    ModuleName{"model.layers.{}.block_sparse_moe.experts.{}.w1", "blk.{}.ffn_gate_exps"},
+    ModuleName{"model.layers.{}.block_sparse_moe.experts.{}.w3", "blk.{}.ffn_up_exps"},
+    ModuleName{"model.layers.{}.block_sparse_moe.experts.{}.w2", "blk.{}.ffn_down_exps"}};
 constexpr std::array kNormsBefore = {
     ModuleName{"model.layers.{}.input_layernorm", "blk.{}.attn_norm"},
     ModuleName{"model.layers.{}.post_attention_layernorm", "blk.{}.ffn_norm"}};
@@ -57,6 +62,7 @@ constexpr auto kLlamaModules = joined(kEnds, kPairedAttention, kMlp, kNormsBefor
 constexpr auto kQwen2Modules = joined(kEnds, kAttention, kMlp, kNormsBefore);
 constexpr auto kQwen3Modules = joined(kEnds, kAttention, kQkNorms, kMlp, kNormsBefore);
 constexpr auto kQwen3MoeModules = joined(kEnds, kAttention, kQkNorms, kMlp, kExperts, kNormsBefore);
+constexpr auto kMixtralModules = joined(kEnds, kPairedAttention, kMixtralExperts, kNormsBefore);
 constexpr auto kGemma2Modules = joined(kEnds, kAttention, kMlp, kInnerNorms, kNormsAfter);
 constexpr auto kGemma3Modules = joined(kEnds, kAttention, kQkNorms, kMlp, kInnerNorms, kNormsAfter);
 constexpr auto kPhi3Modules = joined(kEnds, kFusedAttention, kFusedMlp, kNormsBefore);
@@ -97,6 +103,7 @@ constexpr std::string_view kQwenSwitches[] = {"sliding_window", "use_sliding_win
 constexpr std::string_view kQwen3MoeSwitches[] = {"sliding_window",  "use_sliding_window",
                                                   "num_experts",     "num_local_experts",
                                                   "mlp_only_layers", "decoder_sparse_step"};
+constexpr std::string_view kMixtralSwitches[] = {"sliding_window", "num_local_experts"};
 constexpr std::string_view kSmollm3Switches[] = {"sliding_window", "use_sliding_window", "layer_types",
                                                  "no_rope_layers"};
 constexpr std::string_view kGemma2Switches[] = {"sliding_window", "layer_types", "attn_logit_softcapping",
@@ -154,6 +161,17 @@ constexpr std::array kFamilies = {
             .experts = "num_experts",
             .expert_width = "moe_intermediate_size"},
            kQwen3MoeSwitches},
+    Family{"MixtralForCausalLM",
+           "mixtral",
+           "llama",
+           kMixtralModules,
+           {.windowed = WindowedLayers::kAll,
+            .rms_norm_eps = 1e-5,
+            .rope_theta = 1000000.0,
+            .experts = "num_local_experts",
+            .expert_width = "intermediate_size",
+            .normalized_routing = true},
+           kMixtralSwitches},
     Family{"SmolLM3ForCausalLM",
            "smollm3",
            "smollm3",

@@ -189,12 +189,12 @@ TEST_P(ExpertGguf, ComesBackAsAFolderWithAMatrixPerExpert) {
   EXPECT_LT(distance(load_fp32(folder.path() / "out")), kTolerance);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, ExpertGguf, ::testing::Values("qwen3_moe"),
+INSTANTIATE_TEST_SUITE_P(All, ExpertGguf, ::testing::Values("qwen3_moe", "mixtral"),
                          [](const auto& info) { return std::string(info.param); });
 
 INSTANTIATE_TEST_SUITE_P(All, FamilyGolden,
                          ::testing::Values("llama", "mistral", "qwen2", "qwen3", "smollm3", "gemma2",
-                                           "gemma3", "phi3", "olmo2", "granite", "qwen3_moe"),
+                                           "gemma3", "phi3", "olmo2", "granite", "qwen3_moe", "mixtral"),
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace
