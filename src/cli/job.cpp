@@ -52,6 +52,7 @@ JobPlan plan_job(const Job& job, const TrainOptions& train) {
                 .compute = job.recipe.model.compute,
                 .base = base.sizes,
                 .adapter_parameters = made.adapter.parameters,
+                .active_adapter_parameters = made.adapter.active_parameters,
                 .adapter_ranks = made.adapter.ranks,
                 .first_block = made.adapter.first_block};
   const DataReport& rows = job.data.train_report;

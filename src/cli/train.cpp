@@ -243,7 +243,7 @@ ExitCode run_train(const std::vector<std::string>& words) {
   RunFolder folder(recipe.output_dir, arguments->existing());
   begin_files(folder, checkpoint, recipe, record);
   std::optional<Profile> profile;
-  if (arguments->profile) profile.emplace(model.config, recipe.model.dtype, adapters.parameter_count());
+  if (arguments->profile) profile.emplace(model.config, recipe.model.dtype, planned.adapter.active_parameters);
   const Training training{
       .model = model,
       .adapters = adapters,

@@ -45,10 +45,7 @@ std::vector<ExportTensor> export_tensors(const Decoder& model) {
   std::vector<ExportTensor> tensors;
   tensors.push_back(matrix(hugging_face_name(family, "token_embd.weight")->name, model.embedding));
   for (const Block& block : model.blocks) {
-    add_group(tensors, block.attention.qkv);
-    add_group(tensors, block.attention.out);
-    add_group(tensors, block.mlp.gate_up);
-    add_group(tensors, block.mlp.down);
+    block.each_group([&](const LinearGroup& group) { add_group(tensors, group); });
     block.each_norm(
         [&](const RmsNorm& norm) { tensors.push_back(vector(norm.name + ".weight", norm.weight)); });
   }

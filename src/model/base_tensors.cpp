@@ -69,11 +69,30 @@ void BaseTensors::open_gguf(const Path& path) {
   for (const TensorView& view : file->tensors()) {
     if (is_rope_factors(view.name)) continue;
     const auto name = hugging_face_name(*family, view.name);
+    if (name && name->of_experts) {
+      add_experts(view, *name, path);
+      continue;
+    }
     // A tensor without a counterpart keeps its own name and is found left over.
     Entry entry{.view = view, .file = path, .order = name ? name->order : RowOrder::kSame};
     entries_.emplace(name ? name->name : view.name, std::move(entry));
   }
   files_ = std::move(file);
+}
+
+void BaseTensors::add_experts(const TensorView& stack, const MappedName& name, const Path& path) {
+  const std::int64_t count = config_.experts.count;
+  check(stack.shape.size() == 3 && stack.shape[0] == count, path.string(), ": tensor ", stack.name,
+        ": does not fit the model's configuration (got shape ", stack.shape_text(), ", want ", count,
+        " matrices)");
+  const std::size_t bytes = stack.bytes.size() / static_cast<std::size_t>(count);
+  for (std::int64_t e = 0; e < count; ++e) {
+    const TensorView one{.name = stack.name,
+                         .dtype = stack.dtype,
+                         .shape = {stack.shape[1], stack.shape[2]},
+                         .bytes = stack.bytes.subspan(static_cast<std::size_t>(e) * bytes, bytes)};
+    entries_.emplace(numbered(name.name, e), Entry{.view = one, .file = path});
+  }
 }
 
 bool BaseTensors::same(const std::string& left, const std::string& right) const {

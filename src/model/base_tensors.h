@@ -66,6 +66,8 @@ class BaseTensors {
   };
   void open_folder(const Path& folder);
   void open_gguf(const Path& path);
+  /// The matrices of all experts of a block, [X,out,in], each under its own name: `name` with a number in it.
+  void add_experts(const TensorView& stack, const MappedName& name, const Path& path);
   Entry& find(const std::string& name, at::IntArrayRef shape);
   StoredMatrix stored(const Entry& entry) const;
   [[noreturn]] void fail_missing(const std::string& name) const;

@@ -227,6 +227,7 @@ ModelConfig parse_config(Json source, const std::string& where) {
   read_scales(json, family, config);
   check_config(config, where);
   read_layers(json, family, config);
+  if (!family.traits.experts.empty()) read_experts(json, family, config);
   read_tokens(json, config);
   return config;
 }

@@ -18,6 +18,15 @@ enum class Activation { kSilu, kGeluTanh };
 struct LayerConfig {
   std::int64_t window = 0;  ///< tokens a query sees, itself included; 0 = all before it
   std::int64_t rope = 0;    ///< index in ModelConfig::ropes; -1: queries and keys are not rotated
+  bool sparse = false;      ///< experts in place of one MLP
+};
+
+/// The experts of sparse blocks, each an MLP of its own.
+struct ExpertsConfig {
+  std::int64_t count = 0;      ///< X; 0: no block is sparse
+  std::int64_t per_token = 0;  ///< those that a token is sent to
+  std::int64_t width = 0;      ///< F of each
+  bool normalized = false;     ///< the weights of a token's experts sum to 1
 };
 
 /// Shape and switches of a decoder, in the words of Hugging Face's config.json, whatever file it came from.
@@ -30,6 +39,7 @@ struct ModelConfig {
   double rms_norm_eps = 1e-5;
   std::vector<RopeConfig> ropes;
   std::vector<LayerConfig> layers;  ///< [num_hidden_layers]
+  ExpertsConfig experts;
   Activation activation = Activation::kSilu;
   double attention_scale = 1.0;    ///< of q k^T
   double attention_softcap = 0.0;  ///< 0 = off

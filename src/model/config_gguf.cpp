@@ -42,10 +42,17 @@ class ArchitectureKeys {
 
 /// What llama.cpp would compute from the metadata and graft would not.
 void refuse_unhonoured(const ArchitectureKeys& keys, const Family& family, std::int64_t head_dim) {
-  for (const char* name : {"expert_count", "rope.scale_linear"}) {
+  // 1 is the neutral scale, and the gate that is a softmax.
+  for (const char* name : {"rope.scale_linear", "expert_weights_scale", "expert_gating_func"}) {
     const double value = keys.number_or(name, 0.0);
-    const bool off = value == 0.0 || (value == 1.0 && std::string_view(name) != "expert_count");
-    check(off, keys.where(name), ": not supported yet (got ", value, ", want 0)");
+    check(value == 0.0 || value == 1.0, keys.where(name), ": not supported yet (got ", value, ", want 1)");
+  }
+  const bool sparse = !family.traits.experts.empty();
+  for (const char* name : {"expert_count", "expert_shared_count", "expert_group_count"}) {
+    const double value = keys.number_or(name, 0.0);
+    const bool honoured = sparse && std::string_view(name) == "expert_count";
+    check(value == 0.0 || honoured, keys.where(name), ": not honoured for ", family.architecture, " (got ",
+          value, ", want 0)");
   }
   const bool scaled = family.honours("attention_multiplier") || family.honours("query_pre_attn_scalar");
   check(scaled || !keys.has("attention.scale"), keys.where("attention.scale"), ": not honoured for ",
@@ -65,7 +72,13 @@ const Family& family_of(const GgufFile& file) {
           file.integer("split.count"), Hint{"join the parts first: llama-gguf-split --merge"});
   }
   const std::string& architecture = file.string("general.architecture");
-  const Family* family = find_family_of_gguf(architecture);
+  const std::string experts = architecture + ".expert_count";
+  const bool sparse = file.has(experts) && file.integer(experts) > 0;
+  const Family* family =
+      sparse ? find_family_of_gguf_with_experts(architecture) : find_family_of_gguf(architecture);
+  check(family != nullptr || !sparse || !find_family_of_gguf(architecture), file.path().string(), ": ",
+        experts, ": experts are not supported for this architecture (got ",
+        sparse ? file.integer(experts) : 0, ", want 0)");
   check(family != nullptr, file.path().string(), ": general.architecture: graft does not know it (got ",
         printable(architecture), ", want one of ", known_architectures(), ")");
   return *family;
@@ -253,6 +266,19 @@ void add_rope(const ArchitectureKeys& keys, const Family& family, Json& json) {
     json["partial_rotary_factor"] = static_cast<double>(rotated) / static_cast<double>(head_dim);
 }
 
+/// llama.cpp has no word for blocks without experts, and lets the weights of a token's experts sum to 1.
+void add_experts(const ArchitectureKeys& keys, const FamilyTraits& traits, Json& json) {
+  json[std::string(traits.experts)] = keys.size("expert_count");
+  json["num_experts_per_tok"] = keys.size("expert_used_count");
+  json[std::string(traits.expert_width)] = keys.has("expert_feed_forward_length")
+                                               ? keys.size("expert_feed_forward_length")
+                                               : keys.size("feed_forward_length");
+  if (traits.normalized_routing) return;
+  json["norm_topk_prob"] = true;
+  json["decoder_sparse_step"] = 1;
+  json["mlp_only_layers"] = Json::array();
+}
+
 /// The config.json that says the same, readable by transformers 4 and 5.
 Json source_of(const ArchitectureKeys& keys, const Family& family) {
   const GgufFile& file = keys.file();
@@ -280,6 +306,7 @@ Json source_of(const ArchitectureKeys& keys, const Family& family) {
   json["eos_token_id"] = eos_json(file);
   add_switches(keys, family, json);
   add_rope(keys, family, json);
+  if (!family.traits.experts.empty()) add_experts(keys, family.traits, json);
   return json;
 }
 

@@ -10,4 +10,8 @@ namespace graft {
 /// of another length than there are blocks.
 void read_layers(const JsonView& json, const Family& family, ModelConfig& config);
 
+/// Fills config.experts and the sparse of config.layers. Errors name the pointer: a number that is missing or
+/// absurd, more experts for a token than there are.
+void read_experts(const JsonView& json, const Family& family, ModelConfig& config);
+
 }  // namespace graft

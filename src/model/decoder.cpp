@@ -138,21 +138,11 @@ at::Tensor Decoder::logits(const at::Tensor& hidden) const {
 }
 
 void Decoder::each_group(const std::function<void(LinearGroup&)>& visit) {
-  for (Block& block : blocks) {
-    visit(block.attention.qkv);
-    visit(block.attention.out);
-    visit(block.mlp.gate_up);
-    visit(block.mlp.down);
-  }
+  for (Block& block : blocks) block.each_group(visit);
 }
 
 void Decoder::each_group(const std::function<void(const LinearGroup&)>& visit) const {
-  for (const Block& block : blocks) {
-    visit(block.attention.qkv);
-    visit(block.attention.out);
-    visit(block.mlp.gate_up);
-    visit(block.mlp.down);
-  }
+  for (const Block& block : blocks) block.each_group(visit);
 }
 
 }  // namespace graft

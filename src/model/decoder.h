@@ -26,7 +26,7 @@ struct Decoder {
   at::Tensor logits(const at::Tensor& hidden) const;
   /// What is done to logits behind the head.
   LogitOptions logit_options() const;
-  /// Calls visit for every group of linears, blocks in order, in each qkv, out, gate_up, down.
+  /// Calls visit for every group of linears, blocks in order (Block::each_group).
   void each_group(const std::function<void(LinearGroup&)>& visit);
   void each_group(const std::function<void(const LinearGroup&)>& visit) const;
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <vector>
 
 namespace graft {
 namespace {
@@ -37,6 +38,16 @@ constexpr std::array kMlp = {ModuleName{"model.layers.{}.mlp.gate_proj", "blk.{}
                              ModuleName{"model.layers.{}.mlp.down_proj", "blk.{}.ffn_down"}};
 constexpr std::array kFusedMlp = {ModuleName{"model.layers.{}.mlp.gate_up_proj", "blk.{}.ffn_up"},
                                   ModuleName{"model.layers.{}.mlp.down_proj", "blk.{}.ffn_down"}};
+constexpr std::array kExperts = {
+    ModuleName{"model.layers.{}.mlp.gate", "blk.{}.ffn_gate_inp"},
+    ModuleName{"model.layers.{}.mlp.experts.{}.gate_proj", "blk.{}.ffn_gate_exps"},
+    ModuleName{"model.layers.{}.mlp.experts.{}.up_proj", "blk.{}.ffn_up_exps"},
+    ModuleName{"model.layers.{}.mlp.experts.{}.down_proj", "blk.{}.ffn_down_exps"}};
+constexpr std::array kMixtralExperts = {
+    ModuleName{"model.layers.{}.block_sparse_moe.gate", "blk.{}.ffn_gate_inp"},
+    ModuleName{"model.layers.{}.block_sparse_moe.experts.{}.w1", "blk.{}.ffn_gate_exps"},
+    ModuleName{"model.layers.{}.block_sparse_moe.experts.{}.w3", "blk.{}.ffn_up_exps"},
+    ModuleName{"model.layers.{}.block_sparse_moe.experts.{}.w2", "blk.{}.ffn_down_exps"}};
 constexpr std::array kNormsBefore = {
     ModuleName{"model.layers.{}.input_layernorm", "blk.{}.attn_norm"},
     ModuleName{"model.layers.{}.post_attention_layernorm", "blk.{}.ffn_norm"}};
@@ -50,6 +61,8 @@ constexpr std::array kInnerNorms = {
 constexpr auto kLlamaModules = joined(kEnds, kPairedAttention, kMlp, kNormsBefore);
 constexpr auto kQwen2Modules = joined(kEnds, kAttention, kMlp, kNormsBefore);
 constexpr auto kQwen3Modules = joined(kEnds, kAttention, kQkNorms, kMlp, kNormsBefore);
+constexpr auto kQwen3MoeModules = joined(kEnds, kAttention, kQkNorms, kMlp, kExperts, kNormsBefore);
+constexpr auto kMixtralModules = joined(kEnds, kPairedAttention, kMixtralExperts, kNormsBefore);
 constexpr auto kGemma2Modules = joined(kEnds, kAttention, kMlp, kInnerNorms, kNormsAfter);
 constexpr auto kGemma3Modules = joined(kEnds, kAttention, kQkNorms, kMlp, kInnerNorms, kNormsAfter);
 constexpr auto kPhi3Modules = joined(kEnds, kFusedAttention, kFusedMlp, kNormsBefore);
@@ -78,10 +91,19 @@ constexpr Switch kSwitches[] = {{"sliding_window", "null"},
                                 {"resid_pdrop", "0"},
                                 {"num_local_experts", "0"},
                                 {"num_experts", "0"},
-                                {"n_routed_experts", "0"}};
+                                {"n_routed_experts", "0"},
+                                {"n_shared_experts", "0"},
+                                {"mlp_only_layers", "[]"},
+                                {"decoder_sparse_step", "1"},
+                                {"router_jitter_noise", "0"},
+                                {"output_router_logits", "false"}};
 
 constexpr std::string_view kMistralSwitches[] = {"sliding_window"};
 constexpr std::string_view kQwenSwitches[] = {"sliding_window", "use_sliding_window", "layer_types"};
+constexpr std::string_view kQwen3MoeSwitches[] = {"sliding_window",  "use_sliding_window",
+                                                  "num_experts",     "num_local_experts",
+                                                  "mlp_only_layers", "decoder_sparse_step"};
+constexpr std::string_view kMixtralSwitches[] = {"sliding_window", "num_local_experts"};
 constexpr std::string_view kSmollm3Switches[] = {"sliding_window", "use_sliding_window", "layer_types",
                                                  "no_rope_layers"};
 constexpr std::string_view kGemma2Switches[] = {"sliding_window", "layer_types", "attn_logit_softcapping",
@@ -129,6 +151,27 @@ constexpr std::array kFamilies = {
             .head_dim = 128,
             .sliding_window = 4096},
            kQwenSwitches},
+    Family{"Qwen3MoeForCausalLM",
+           "qwen3_moe",
+           "qwen3moe",
+           kQwen3MoeModules,
+           {.qk_norm = QkNorm::kHead,
+            .windowed = WindowedLayers::kAll,
+            .sliding_window = 4096,
+            .experts = "num_experts",
+            .expert_width = "moe_intermediate_size"},
+           kQwen3MoeSwitches},
+    Family{"MixtralForCausalLM",
+           "mixtral",
+           "llama",
+           kMixtralModules,
+           {.windowed = WindowedLayers::kAll,
+            .rms_norm_eps = 1e-5,
+            .rope_theta = 1000000.0,
+            .experts = "num_local_experts",
+            .expert_width = "intermediate_size",
+            .normalized_routing = true},
+           kMixtralSwitches},
     Family{"SmolLM3ForCausalLM",
            "smollm3",
            "smollm3",
@@ -155,26 +198,34 @@ constexpr std::array kFamilies = {
     Family{"GraniteForCausalLM", "granite", "granite", kLlamaModules, {}, kGraniteSwitches},
 };
 
-/// The digits that stand for "{}" in `name`, or nothing where it does not follow the pattern. "" for a
-/// pattern without.
-std::optional<std::string_view> match(std::string_view pattern, std::string_view name) {
-  const std::size_t brace = pattern.find("{}");
-  if (brace == std::string_view::npos) {
-    return pattern == name ? std::optional<std::string_view>("") : std::nullopt;
+constexpr std::string_view kPlace = "{}";
+using Numbers = std::vector<std::string_view>;
+
+/// The digits that stand for each "{}" in `name`, or nothing where it does not follow the pattern.
+std::optional<Numbers> match(std::string_view pattern, std::string_view name) {
+  Numbers numbers;
+  for (auto place = pattern.find(kPlace); place != std::string_view::npos; place = pattern.find(kPlace)) {
+    if (!name.starts_with(pattern.substr(0, place))) return {};
+    pattern.remove_prefix(place + kPlace.size());
+    name.remove_prefix(place);
+    const std::size_t digits = std::min(name.find_first_not_of("0123456789"), name.size());
+    const bool canonical = digits == 1 || (digits > 1 && name.front() != '0');
+    if (!canonical) return {};
+    numbers.push_back(name.substr(0, digits));
+    name.remove_prefix(digits);
   }
-  const std::string_view before = pattern.substr(0, brace), after = pattern.substr(brace + 2);
-  if (!name.starts_with(before) || !name.ends_with(after) || name.size() <= before.size() + after.size())
-    return {};
-  const std::string_view number = name.substr(before.size(), name.size() - before.size() - after.size());
-  const bool digits = std::all_of(number.begin(), number.end(), [](char c) { return c >= '0' && c <= '9'; });
-  const bool canonical = number.size() == 1 || number.front() != '0';
-  return digits && canonical ? std::optional(number) : std::nullopt;
+  return pattern == name ? std::optional(numbers) : std::nullopt;
 }
 
-std::string fill(std::string_view pattern, std::string_view number) {
-  const std::size_t brace = pattern.find("{}");
-  if (brace == std::string_view::npos) return std::string(pattern);
-  return std::string(pattern.substr(0, brace)) + std::string(number) + std::string(pattern.substr(brace + 2));
+std::string filled(std::string_view pattern, std::string_view number) {
+  const std::size_t place = pattern.find(kPlace);
+  if (place == std::string_view::npos) return std::string(pattern);
+  return std::string(pattern.substr(0, place)) + std::string(number) +
+         std::string(pattern.substr(place + kPlace.size()));
+}
+
+bool is_of_experts(const ModuleName& module) {
+  return module.hugging_face.find(kPlace) != module.hugging_face.rfind(kPlace);
 }
 
 std::optional<MappedName> translate(const Family& family, std::string_view name,
@@ -184,9 +235,11 @@ std::optional<MappedName> translate(const Family& family, std::string_view name,
   const std::string_view suffix = name.substr(dot);
   if (suffix != ".weight" && suffix != ".bias") return {};
   for (const ModuleName& module : family.modules) {
-    if (const auto number = match(module.*from, name.substr(0, dot))) {
-      return MappedName{fill(module.*to, *number) + std::string(suffix), module.order};
-    }
+    const auto numbers = match(module.*from, name.substr(0, dot));
+    if (!numbers) continue;
+    const std::string translated =
+        numbers->empty() ? std::string(module.*to) : filled(module.*to, numbers->front());
+    return MappedName{translated + std::string(suffix), module.order, is_of_experts(module)};
   }
   return {};
 }
@@ -216,6 +269,12 @@ const Family* find_family_of_type(std::string_view model_type) {
 const Family* find_family_of_gguf(std::string_view architecture) {
   return find_by(&Family::gguf, architecture);
 }
+const Family* find_family_of_gguf_with_experts(std::string_view architecture) {
+  const auto found = std::find_if(kFamilies.begin(), kFamilies.end(), [&](const Family& family) {
+    return family.gguf == architecture && !family.traits.experts.empty();
+  });
+  return found == kFamilies.end() ? nullptr : &*found;
+}
 
 std::string known_architectures() {
   std::string names;
@@ -230,6 +289,10 @@ std::optional<MappedName> hugging_face_name(const Family& family, std::string_vi
 
 std::optional<MappedName> gguf_name(const Family& family, std::string_view hugging_face_name) {
   return translate(family, hugging_face_name, &ModuleName::hugging_face, &ModuleName::gguf);
+}
+
+std::string numbered(std::string_view name, std::int64_t number) {
+  return filled(name, std::to_string(number));
 }
 
 std::int64_t paired_row(std::int64_t row, std::int64_t head_dim) {

@@ -41,7 +41,8 @@ enum class WindowedLayers {
   kUnrotated             ///< those without rotary embedding
 };
 
-/// One module of a family under both its names; "{}" stands for the block's number. Suffixes .weight and
+/// One module of a family under both its names; "{}" stands for the block's number, a second one for the
+/// expert's: then the GGUF file has the experts of a block as one tensor [X,out,in]. Suffixes .weight and
 /// .bias follow.
 struct ModuleName {
   std::string_view hugging_face;  ///< "model.layers.{}.self_attn.q_proj"
@@ -64,6 +65,9 @@ struct FamilyTraits {
   double rms_norm_eps = 1e-6;                       ///< default
   double rope_theta = 10000.0;                      ///< default
   std::int64_t sliding_window = 0;                  ///< default; 0 = none
+  std::string_view experts{};                       ///< key of their number; empty: the family has none
+  std::string_view expert_width{};                  ///< key of F of one expert
+  bool normalized_routing = false;  ///< a token's weights sum to 1 whatever norm_topk_prob says
 };
 
 /// One architecture that graft knows. The name map serves loading and export.
@@ -92,6 +96,8 @@ std::span<const Family> families();
 const Family* find_family(std::string_view architecture);
 const Family* find_family_of_type(std::string_view model_type);
 const Family* find_family_of_gguf(std::string_view architecture);
+/// The same among the families that have experts.
+const Family* find_family_of_gguf_with_experts(std::string_view architecture);
 /// "LlamaForCausalLM, …" for messages.
 std::string known_architectures();
 
@@ -99,10 +105,13 @@ std::string known_architectures();
 struct MappedName {
   std::string name;
   RowOrder order = RowOrder::kSame;
+  bool of_experts = false;  ///< Hugging Face has one such tensor for each expert, the GGUF file one for all
 };
-/// "blk.3.attn_q.weight" -> "model.layers.3.self_attn.q_proj.weight"; nothing where the family has no such
-/// tensor.
+/// "blk.3.attn_q.weight" -> "model.layers.3.self_attn.q_proj.weight"; where it is of experts, the name keeps
+/// a "{}" for the expert's number. Nothing where the family has no such tensor.
 std::optional<MappedName> hugging_face_name(const Family& family, std::string_view gguf_name);
+/// A name with the number put in the place of its first "{}".
+std::string numbered(std::string_view name, std::int64_t number);
 /// The reverse.
 std::optional<MappedName> gguf_name(const Family& family, std::string_view hugging_face_name);
 

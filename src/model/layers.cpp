@@ -105,10 +105,34 @@ at::Tensor Block::forward(const at::Tensor& x, const Pass& pass, std::size_t lay
   // A copy of the pass: the backward may run it again after this function's caller has let go of it.
   const auto run_mlp = [this, pass](const at::Tensor& input) {
     return add_branch(input, after_mlp, residual_multiplier, [&](const at::Tensor& residual) {
-      return mlp.forward(before_mlp.before(input), residual, pass);
+      const LinearInput read = before_mlp.before(input);
+      return experts.present() ? experts.forward(read, residual, pass) : mlp.forward(read, residual, pass);
     });
   };
   return pass.recompute == Recompute::kMlp ? recompute(run_mlp, mixed) : run_mlp(mixed);
+}
+
+namespace {
+
+// Of a block or a const block.
+template <class AnyBlock, class Visit>
+void visit_groups(AnyBlock& block, const Visit& visit) {
+  visit(block.attention.qkv);
+  visit(block.attention.out);
+  const auto visit_mlp = [&](auto& mlp) {
+    visit(mlp.gate_up);
+    visit(mlp.down);
+  };
+  if (!block.experts.present()) return visit_mlp(block.mlp);
+  visit(block.experts.router);
+  for (auto& expert : block.experts.experts) visit_mlp(expert);
+}
+
+}  // namespace
+
+void Block::each_group(const std::function<void(LinearGroup&)>& visit) { visit_groups(*this, visit); }
+void Block::each_group(const std::function<void(const LinearGroup&)>& visit) const {
+  visit_groups(*this, visit);
 }
 
 void Block::each_norm(const std::function<void(RmsNorm&)>& visit) {

@@ -1,6 +1,7 @@
 #pragma once
 
-// Dims: T tokens, D width, H heads, K kv heads, E head width, F feed-forward, V vocabulary, R rank.
+// Dims: T tokens, D width, H heads, K kv heads, E head width, F feed-forward, X experts, V vocabulary, R
+// rank.
 
 #include <ATen/core/Tensor.h>
 
@@ -73,15 +74,34 @@ struct Mlp {
   LinearInput gated(const LinearInput& input, const Pass& pass) const;
 };
 
-/// x + attention, then + MLP, each with a norm of what it reads, of what it gives, or both.
+/// Many MLPs, of which each token is sent to a few: softmax(router) says to which, and how much each counts.
+/// Source: Shazeer et al., "Outrageously Large Neural Networks: The Sparsely-Gated Mixture-of-Experts Layer"
+/// (2017); the loss that balances experts is not computed. Adapters on an expert train on its own tokens.
+struct Experts {
+  LinearGroup router;        ///< [T,D] -> [T,X]
+  std::vector<Mlp> experts;  ///< [X]; empty: the block has one MLP
+  std::int64_t per_token = 0;
+  bool normalized = false;  ///< the weights of a token's experts sum to 1
+
+  bool present() const { return !experts.empty(); }
+  /// residual (or nothing) + the sum of the chosen experts' MLPs, each times its weight, [T,D]. Rows of a
+  /// dropout mask are those of the token.
+  at::Tensor forward(const LinearInput& input, const at::Tensor& residual, const Pass& pass) const;
+};
+
+/// x + attention, then + MLP or experts, each with a norm of what it reads, of what it gives, or both.
 struct Block {
   RmsNorm before_attention, after_attention, before_mlp, after_mlp;
   Attention attention;
-  Mlp mlp;
+  Mlp mlp;  ///< without linears where there are experts
+  Experts experts;
   double residual_multiplier = 1.0;  ///< of what a branch adds
 
   /// x [T,D] -> [T,D]
   at::Tensor forward(const at::Tensor& x, const Pass& pass, std::size_t layer) const;
+  /// Calls visit for every group of linears: qkv, out, then gate_up and down, or router and each expert's.
+  void each_group(const std::function<void(LinearGroup&)>& visit);
+  void each_group(const std::function<void(const LinearGroup&)>& visit) const;
   /// Calls visit for every norm that is there.
   void each_norm(const std::function<void(RmsNorm&)>& visit);
   void each_norm(const std::function<void(const RmsNorm&)>& visit) const;

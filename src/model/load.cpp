@@ -19,7 +19,8 @@ class Builder {
   Builder(BaseTensors& tensors, const ModelConfig& config, at::ScalarType dtype, const ModelOptions& options)
       : tensors_(tensors),
         config_(config),
-        traits_(find_family(config.architecture)->traits),
+        family_(*find_family(config.architecture)),
+        traits_(family_.traits),
         dtype_(dtype),
         quantization_(options.quantization),
         codes_alone_(options.compute == Compute::kInt8 && quantization_ == Quantization::kNone) {}
@@ -76,6 +77,37 @@ class Builder {
     return made;
   }
 
+  /// In the compute type however its block is held: it is small, and a wrong expert is no rounding error.
+  Linear router(const std::string& module) {
+    return {.name = module,
+            .weight = tensors_.take_matrix(module + ".weight", config_.experts.count, config_.hidden_size,
+                                           dtype_, Quantization::kNone),
+            .bias = {}};
+  }
+
+  Experts experts(std::size_t block) {
+    const auto name = [&](std::string_view gguf) {
+      const auto weight = hugging_face_name(family_, numbered(gguf, static_cast<std::int64_t>(block)));
+      return weight->name.substr(0, weight->name.rfind('.'));
+    };
+    const std::string gate = name("blk.{}.ffn_gate_exps.weight"), up = name("blk.{}.ffn_up_exps.weight"),
+                      down = name("blk.{}.ffn_down_exps.weight");
+    const std::int64_t in = config_.hidden_size, width = config_.experts.width;
+    Experts made;
+    made.router.linears = {router(name("blk.{}.ffn_gate_inp.weight"))};
+    for (std::int64_t e = 0; e < config_.experts.count; ++e) {
+      Mlp mlp;
+      mlp.gate_up.linears = {linear(numbered(gate, e), width, in, false),
+                             linear(numbered(up, e), width, in, false)};
+      mlp.down.linears = {linear(numbered(down, e), in, width, false)};
+      mlp.activation = config_.activation;
+      made.experts.push_back(std::move(mlp));
+    }
+    made.per_token = config_.experts.per_token;
+    made.normalized = config_.experts.normalized;
+    return made;
+  }
+
   Mlp mlp(const std::string& module) {
     const ModelConfig& c = config_;
     const auto in = [&](const char* name, std::int64_t out) {
@@ -93,12 +125,14 @@ class Builder {
 
   Block block(std::size_t index) {
     const std::string module = "model.layers." + std::to_string(index);
+    const bool sparse = config_.layers[index].sparse;
     Block made{.before_attention = {},
                .after_attention = {},
                .before_mlp = {},
                .after_mlp = {},
                .attention = attention(module + ".self_attn", config_.layers[index]),
-               .mlp = mlp(module + ".mlp"),
+               .mlp = sparse ? Mlp() : mlp(module + ".mlp"),
+               .experts = sparse ? experts(index) : Experts(),
                .residual_multiplier = config_.residual_multiplier};
     // One name, two places: where branches have norms behind them it is the attention's.
     RmsNorm second = norm(module + ".post_attention_layernorm");
@@ -119,6 +153,7 @@ class Builder {
  private:
   BaseTensors& tensors_;
   const ModelConfig& config_;
+  const Family& family_;
   const FamilyTraits& traits_;
   at::ScalarType dtype_;
   Quantization quantization_;
@@ -188,9 +223,11 @@ Decoder build(BaseTensors& tensors, ModelConfig& base_config, const ModelOptions
 
 // Beside weights that are held otherwise.
 void add_int8_codes(Decoder& model) {
-  model.each_group([](LinearGroup& group) {
-    for (Linear& linear : group.linears) linear.weight = int8_weight(linear.weight);
-  });
+  for (Block& block : model.blocks)
+    block.each_group([&](LinearGroup& group) {
+      if (&group == &block.experts.router) return;
+      for (Linear& linear : group.linears) linear.weight = int8_weight(linear.weight);
+    });
 }
 
 }  // namespace

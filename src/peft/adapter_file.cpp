@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <set>
+#include <string_view>
 #include <utility>
 
 #include "base/console.h"
@@ -93,10 +95,11 @@ std::vector<std::string> keys_of(const std::vector<std::string>& modules) {
 // Both directions before any tensor is decoded, so that a misnamed module is told as one thing.
 void check_keys(const std::string& where, const TensorMap& tensors,
                 const std::vector<std::string>& expected) {
+  const std::set<std::string_view> wanted(expected.begin(), expected.end());
   std::vector<std::string> present, unexpected;
   for (const auto& [key, tensor] : tensors) {
     present.push_back(key);
-    if (std::find(expected.begin(), expected.end(), key) == expected.end()) unexpected.push_back(key);
+    if (!wanted.contains(key)) unexpected.push_back(key);
   }
   if (!unexpected.empty()) {
     const std::string& key = unexpected.front();

@@ -36,7 +36,8 @@ struct AdapterOutline {
   LoraOptions options;               ///< r, alpha, targets as the file to continue from says
   std::vector<std::string> modules;  ///< adapted modules, in model order
   std::int64_t parameters = 0;
-  std::int64_t ranks = 0;        ///< sum of the ranks of the adapted modules: columns of x A^T of a token
+  std::int64_t active_parameters = 0;  ///< those that a token passes: of the experts its share
+  std::int64_t ranks = 0;  ///< sum of the ranks of the modules that a token passes: columns of its x A^T
   std::int64_t first_block = 0;  ///< lowest block with an adapter: nothing is differentiated below it
 };
 

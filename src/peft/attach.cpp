@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <array>
 #include <unordered_set>
 #include <utility>
 
@@ -17,8 +16,13 @@ AdapterSet attach_file(Decoder& model, AdapterFile file) {
   return set;
 }
 
-std::array<const LinearGroup*, 4> groups_of(const Block& block) {
-  return {&block.attention.qkv, &block.attention.out, &block.mlp.gate_up, &block.mlp.down};
+/// The linears of the block's experts: a token passes few of them.
+std::unordered_set<const Linear*> expert_linears(const Block& block) {
+  std::unordered_set<const Linear*> linears;
+  for (const Mlp& expert : block.experts.experts)
+    for (const LinearGroup* group : {&expert.gate_up, &expert.down})
+      for (const Linear& linear : group->linears) linears.insert(&linear);
+  return linears;
 }
 
 // A key was said where the recipe wrote it, or where its value is not the default.
@@ -98,17 +102,25 @@ AdapterOutline outline_adapters(const Decoder& model, const LoraOptions& options
   }
   outline.first_block = -1;
   const std::unordered_set<std::string> chosen(outline.modules.begin(), outline.modules.end());
+  const ExpertsConfig& experts = model.config.experts;
+  std::int64_t of_experts = 0, expert_ranks = 0;
   for (std::size_t index = 0; index < model.blocks.size(); ++index) {
-    for (const LinearGroup* group : groups_of(model.blocks[index])) {
-      for (const Linear& linear : group->linears) {
+    const auto sparse = expert_linears(model.blocks[index]);
+    model.blocks[index].each_group([&](const LinearGroup& group) {
+      for (const Linear& linear : group.linears) {
         if (!chosen.contains(linear.name)) continue;
         if (outline.first_block < 0) outline.first_block = static_cast<std::int64_t>(index);
-        outline.ranks += outline.options.r;
-        outline.parameters +=
+        const std::int64_t count =
             outline.options.r * (linear.weight->in_features() + linear.weight->out_features());
+        outline.parameters += count;
+        (sparse.contains(&linear) ? of_experts : outline.active_parameters) += count;
+        (sparse.contains(&linear) ? expert_ranks : outline.ranks) += outline.options.r;
       }
-    }
+    });
   }
+  if (experts.count == 0) return outline;
+  outline.active_parameters += of_experts * experts.per_token / experts.count;
+  outline.ranks += expert_ranks * experts.per_token / experts.count;
   return outline;
 }
 

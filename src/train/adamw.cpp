@@ -58,9 +58,10 @@ void AdamW::step(double learning_rate) {
   for (const Group& group : groups_) {
     std::vector<at::Tensor> values, gradients, exp_avgs, exp_avg_sqs, steps;
     for (std::size_t i = 0; i < group.values.size(); ++i) {
-      if (!group.values[i].grad().defined()) continue;
       values.push_back(group.values[i]);
-      gradients.push_back(group.values[i].grad());
+      // An expert that no token of the step was sent to: zero, as PEFT's factors of all experts have it.
+      const at::Tensor& gradient = group.values[i].grad();
+      gradients.push_back(gradient.defined() ? gradient : at::zeros_like(group.values[i]));
       exp_avgs.push_back(group.exp_avgs[i]);
       exp_avg_sqs.push_back(group.exp_avg_sqs[i]);
       steps.push_back(at::full({}, static_cast<double>(steps_), at::kFloat));

@@ -1,5 +1,7 @@
 #include "train/flops.h"
 
+#include <algorithm>
+
 namespace graft {
 
 StepCounts& StepCounts::operator+=(const StepCounts& other) {
@@ -9,10 +11,22 @@ StepCounts& StepCounts::operator+=(const StepCounts& other) {
   return *this;
 }
 
+std::int64_t sparse_layers(const ModelConfig& config) {
+  return std::count_if(config.layers.begin(), config.layers.end(),
+                       [](const LayerConfig& layer) { return layer.sparse; });
+}
+
+std::int64_t mlp_parameters(const ModelConfig& config) {
+  const std::int64_t sparse = sparse_layers(config), dense = config.num_hidden_layers - sparse;
+  const ExpertsConfig& experts = config.experts;
+  return config.hidden_size * (3 * dense * config.intermediate_size +
+                               sparse * (experts.count + 3 * experts.per_token * experts.width));
+}
+
 std::int64_t linear_parameters(const ModelConfig& config) {
   const std::int64_t attention =
       config.hidden_size * config.head_dim * 2 * (config.num_attention_heads + config.num_key_value_heads);
-  return config.num_hidden_layers * (attention + 3 * config.hidden_size * config.intermediate_size);
+  return config.num_hidden_layers * attention + mlp_parameters(config);
 }
 
 StepFlops step_flops(const ModelConfig& config, std::int64_t adapter_parameters, const StepCounts& counts) {

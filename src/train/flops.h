@@ -26,11 +26,15 @@ struct StepFlops {
   double total() const { return base + lora + attention + head; }
 };
 
-/// adapter_parameters: P = sum of r (in + out) over the adapted linears. Source:
+/// adapter_parameters: P = sum of r (in + out) over the adapted linears that a token passes. Source:
 /// reference/performance.md 2.1.
 StepFlops step_flops(const ModelConfig& config, std::int64_t adapter_parameters, const StepCounts& counts);
 
-/// N_lin: weights of the blocks' linears.
+/// N_lin: weights of the blocks' linears that a token passes: of experts those it is sent to.
 std::int64_t linear_parameters(const ModelConfig& config);
+/// Those of them that are not attention's.
+std::int64_t mlp_parameters(const ModelConfig& config);
+/// Blocks with experts.
+std::int64_t sparse_layers(const ModelConfig& config);
 
 }  // namespace graft

@@ -45,14 +45,13 @@ StepFlops again(const TrainingShape& shape, Recompute policy, const StepFlops& n
   if (policy == Recompute::kBlocks) return flops;
   if (policy == Recompute::kNothing) return {};
   const ModelConfig& c = shape.config;
-  const double mlp = 3.0 * static_cast<double>(c.num_hidden_layers * c.hidden_size * c.intermediate_size) /
-                     static_cast<double>(linear_parameters(c));
+  const double mlp = static_cast<double>(mlp_parameters(c)) / static_cast<double>(linear_parameters(c));
   return {.base = mlp * flops.base, .lora = mlp * flops.lora, .attention = 0, .head = 0};
 }
 
 // Nothing is differentiated below the first adapter.
 StepFlops needed(const TrainingShape& shape, const StepCounts& counts) {
-  const StepFlops whole = step_flops(shape.config, shape.adapter_parameters, counts);
+  const StepFlops whole = step_flops(shape.config, shape.active_adapter_parameters, counts);
   const StepFlops forward = forward_part(whole);
   const double trained =
       1.0 - static_cast<double>(shape.first_block) / static_cast<double>(shape.config.num_hidden_layers);
@@ -83,7 +82,8 @@ Forecast make_forecast(const TrainingShape& shape, const Plan& plan, const Workl
   const StepFlops of_short = needed(shape, work.short_packs), of_long = needed(shape, work.long_packs);
   forecast.training = of_short + of_long + again(shape, plan.recompute, of_short) +
                       again(shape, plan.recompute_long, of_long);
-  forecast.evaluation = forward_part(step_flops(shape.config, shape.adapter_parameters, work.evaluated));
+  forecast.evaluation =
+      forward_part(step_flops(shape.config, shape.active_adapter_parameters, work.evaluated));
   forecast.training_seconds = seconds_of(forecast.training, shape, gemm_rate);
   forecast.evaluation_seconds = seconds_of(forecast.evaluation, shape, gemm_rate);
   return forecast;

@@ -75,11 +75,24 @@ std::vector<ProductShape> base_products(const ModelConfig& config, std::int64_t 
   const std::int64_t width = config.hidden_size, mlp = config.intermediate_size;
   const std::int64_t queries = config.num_attention_heads * config.head_dim;
   const std::int64_t keys = config.num_key_value_heads * config.head_dim;
-  std::vector<ProductShape> shapes{{tokens, queries, width, layers},
-                                   {tokens, keys, width, 2 * layers},
-                                   {tokens, width, queries, layers},
-                                   {tokens, mlp, width, 2 * layers},
-                                   {tokens, width, mlp, layers}};
+  std::vector<ProductShape> shapes{
+      {tokens, queries, width, layers}, {tokens, keys, width, 2 * layers}, {tokens, width, queries, layers}};
+  const std::int64_t sparse = sparse_layers(config);
+  if (const auto dense = static_cast<double>(config.num_hidden_layers - sparse); dense > 0) {
+    shapes.push_back({tokens, mlp, width, 2 * dense});
+    shapes.push_back({tokens, width, mlp, dense});
+  }
+  if (sparse > 0) {
+    // As if tokens were shared out evenly; no more experts run than have a token.
+    const ExpertsConfig& experts = config.experts;
+    const std::int64_t choices = tokens * experts.per_token, hit = std::min(experts.count, choices),
+                       rows = (choices + hit - 1) / hit;
+    const auto blocks = static_cast<double>(sparse);
+    const double each = blocks * static_cast<double>(choices) / static_cast<double>(rows);
+    shapes.push_back({tokens, experts.count, width, blocks});
+    shapes.push_back({rows, experts.width, width, 2 * each});
+    shapes.push_back({rows, width, experts.width, each});
+  }
   if (loss_rows > 0) {
     const std::int64_t rows = std::min(loss_rows, kHeadRows);
     shapes.push_back(

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "evaluate/loss.h"
+#include "train/flops.h"
 
 namespace graft {
 namespace {
@@ -22,13 +23,21 @@ std::int64_t feed_forward(const ModelConfig& c) { return c.intermediate_size; }
 std::int64_t queries(const ModelConfig& c) { return c.num_attention_heads * c.head_dim; }
 std::int64_t keys_values(const ModelConfig& c) { return 2 * c.num_key_value_heads * c.head_dim; }
 
+std::int64_t chosen_widths(const ModelConfig& c) { return c.experts.per_token * c.hidden_size; }
+std::int64_t chosen_feed_forwards(const ModelConfig& c) { return c.experts.per_token * c.experts.width; }
+
+// Which blocks keep a tensor: all, those with one MLP, those with experts.
+enum class Blocks { kAll, kDense, kSparse };
+
 // What a block keeps of a token from forward to backward, in numbers of the compute type. Normed inputs,
-// rotated angles and the product of gate and up are computed again under every policy.
+// rotated angles and the product of gate and up are computed again under every policy, but for the normed
+// input of experts.
 struct KeptTensor {
   const char* name;
   std::int64_t (*values)(const ModelConfig&);
   int times;
   bool none, selective;  // kept under this policy
+  Blocks blocks = Blocks::kAll;
 };
 constexpr std::array kKept = {
     KeptTensor{"input of the block", width, 1, true, true},
@@ -36,12 +45,21 @@ constexpr std::array kKept = {
     KeptTensor{"k and v", keys_values, 1, true, true},
     KeptTensor{"output of attention", queries, 1, true, true},
     KeptTensor{"residual between attention and MLP", width, 1, true, true},
-    KeptTensor{"gate and up", feed_forward, 2, true, false},
+    KeptTensor{"gate and up", feed_forward, 2, true, false, Blocks::kDense},
+    KeptTensor{"normed input of router and experts", width, 1, true, false, Blocks::kSparse},
+    KeptTensor{"rows that experts read and write", chosen_widths, 2, true, false, Blocks::kSparse},
+    KeptTensor{"gate and up of experts", chosen_feed_forwards, 2, true, false, Blocks::kSparse},
 };
 
-// What the backward of a block holds at its widest, in the MLP, besides what was kept: the product of gate
-// and up, whose gradients overwrite them; normed input, two gradients of the residual.
-constexpr int kBackwardFeedForwards = 1, kBackwardWidths = 3;
+// What the backward of a block holds at its widest besides what was kept. In an MLP: the product of gate and
+// up, whose gradients overwrite them; normed input, two gradients of the residual. In experts: gradients of
+// what they write and, twice while they are joined, of what they read.
+std::int64_t backward_values(const ModelConfig& c) {
+  constexpr std::int64_t kWidths = 3, kChosen = 3;
+  const std::int64_t sparse = sparse_layers(c);
+  return kWidths * width(c) + std::max(sparse < c.num_hidden_layers ? feed_forward(c) : 0,
+                                       sparse > 0 ? kChosen * chosen_widths(c) : 0);
+}
 
 std::uint64_t bytes_per_value(const TrainingShape& shape) {
   return shape.dtype == ComputeDType::kBF16 ? 2 : 4;
@@ -50,14 +68,23 @@ std::uint64_t bytes_per_value(const TrainingShape& shape) {
 std::uint64_t unsigned_of(std::int64_t count) { return static_cast<std::uint64_t>(count); }
 
 // Of one block; the columns of x A^T are counted over all of them elsewhere.
-std::uint64_t kept_of_block(const TrainingShape& shape, Recompute policy) {
+std::uint64_t kept_of_block(const TrainingShape& shape, Recompute policy, Blocks kind) {
   std::uint64_t values = 0;
   for (const KeptTensor& tensor : kKept) {
-    if (policy == Recompute::kMlp ? tensor.selective : tensor.none)
+    const bool kept = policy == Recompute::kMlp ? tensor.selective : tensor.none;
+    if (kept && (tensor.blocks == Blocks::kAll || tensor.blocks == kind))
       values += unsigned_of(tensor.times * tensor.values(shape.config));
   }
   const std::uint64_t log_sums = 4 * unsigned_of(shape.config.num_attention_heads);  // of softmax, fp32
   return values * bytes_per_value(shape) + log_sums;
+}
+
+// The block that keeps most.
+std::uint64_t kept_of_widest(const TrainingShape& shape, Recompute policy) {
+  const std::int64_t sparse = sparse_layers(shape.config);
+  const std::uint64_t dense_bytes =
+      sparse < shape.config.num_hidden_layers ? kept_of_block(shape, policy, Blocks::kDense) : 0;
+  return std::max(dense_bytes, sparse > 0 ? kept_of_block(shape, policy, Blocks::kSparse) : 0);
 }
 
 std::uint64_t weight_bytes(const TrainingShape& shape) {
@@ -106,7 +133,13 @@ std::uint64_t quantized_bytes(Quantization quantization, ComputeDType dtype, con
 std::uint64_t kept_bytes_per_token(const TrainingShape& shape, Recompute policy) {
   const std::uint64_t blocks = unsigned_of(shape.config.num_hidden_layers - shape.first_block);
   if (policy == Recompute::kBlocks) return blocks * unsigned_of(width(shape.config)) * bytes_per_value(shape);
-  return blocks * kept_of_block(shape, policy) + unsigned_of(shape.adapter_ranks) * bytes_per_value(shape);
+  std::uint64_t bytes = unsigned_of(shape.adapter_ranks) * bytes_per_value(shape);
+  for (std::int64_t i = shape.first_block; i < shape.config.num_hidden_layers; ++i) {
+    const bool sparse =
+        !shape.config.layers.empty() && shape.config.layers[static_cast<std::size_t>(i)].sparse;
+    bytes += kept_of_block(shape, policy, sparse ? Blocks::kSparse : Blocks::kDense);
+  }
+  return bytes;
 }
 
 MemoryBytes peak_memory(const TrainingShape& shape, Recompute policy, PackSize pack,
@@ -120,14 +153,12 @@ MemoryBytes peak_memory(const TrainingShape& shape, Recompute policy, PackSize p
                     .activations = tokens * kept_bytes_per_token(shape, policy),
                     .data = 8 * unsigned_of(data_tokens),
                     .program = kProgramBytes};
-  const std::uint64_t kept = kept_of_block(shape, policy), all = kept_of_block(shape, Recompute::kNothing);
+  const std::uint64_t kept = kept_of_widest(shape, policy), all = kept_of_widest(shape, Recompute::kNothing);
   // The block that is computed again holds what it would have kept.
   if (policy == Recompute::kBlocks) bytes.activations += tokens * all;
   if (policy == Recompute::kMlp) bytes.activations += tokens * (all - kept);
   bytes.loss = loss_bytes(shape, pack.targets);
-  const std::uint64_t backward =
-      size * tokens *
-      unsigned_of(kBackwardFeedForwards * feed_forward(shape.config) + kBackwardWidths * width(shape.config));
+  const std::uint64_t backward = size * tokens * unsigned_of(backward_values(shape.config));
   // Two gradients of the MLP are in codes at a time.
   const std::uint64_t left_codes =
       shape.compute == Compute::kInt8 ? 2 * tokens * unsigned_of(feed_forward(shape.config)) : 0;

@@ -15,7 +15,8 @@ struct TrainingShape {
   Compute compute = Compute::kAuto;
   BaseSizes base;
   std::int64_t adapter_parameters = 0;
-  std::int64_t adapter_ranks = 0;  ///< sum of the ranks of all adapted linears
+  std::int64_t active_adapter_parameters = 0;  ///< those that a token passes: fewer where there are experts
+  std::int64_t adapter_ranks = 0;  ///< sum of the ranks of the adapted linears that a token passes
   std::int64_t first_block = 0;    ///< lowest block with an adapter: below it nothing is kept
 };
 

@@ -61,8 +61,10 @@ Profile::Profile(const ModelConfig& config, ComputeDType dtype, std::int64_t ada
     : config_(config), dtype_(dtype), adapter_parameters_(adapter_parameters) {}
 
 std::unique_ptr<Observation> Profile::observe() const {
-  return std::make_unique<Observation>(std::min(
-      {config_.hidden_size, config_.intermediate_size, config_.num_key_value_heads * config_.head_dim}));
+  std::int64_t least = std::min(
+      {config_.hidden_size, config_.intermediate_size, config_.num_key_value_heads * config_.head_dim});
+  if (config_.experts.count > 0) least = std::min({least, config_.experts.width, config_.experts.count});
+  return std::make_unique<Observation>(least);
 }
 
 void Profile::add(const StepProfile& profile, const Step& step) {

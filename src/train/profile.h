@@ -15,7 +15,7 @@ namespace graft {
 /// first time, counts only while it is the only one.
 class Profile {
  public:
-  /// adapter_parameters: numbers that train.
+  /// adapter_parameters: numbers that train and that a token passes.
   Profile(const ModelConfig& config, ComputeDType dtype, std::int64_t adapter_parameters);
 
   /// Starts to observe the calling thread's next step.

@@ -79,6 +79,7 @@ TEST_P(FamilyGolden, GradientsOfEveryFactorAreThoseOfPeft) {
     for (const Parameter& parameter : adapters.parameters) {
       ASSERT_NE(file_.find("grad." + parameter.name), nullptr) << parameter.name;
       const at::Tensor want = expected("grad." + parameter.name);
+      ASSERT_TRUE(parameter.value.grad().defined()) << parameter.name;
       const double error = ((parameter.value.grad() - want).norm() / want.norm()).item<double>();
       EXPECT_LT(error, kTolerance) << parameter.name;
     }
@@ -134,9 +135,39 @@ TEST_P(FamilyGolden, Bf16StaysNearFp32) {
   EXPECT_GT(difference.max().item<double>(), kTolerance) << "bf16 was not computed in bf16";
 }
 
+/// Bases whose experts are one tensor for all in a GGUF file, in Q8_0: the log-probabilities that
+/// transformers computes from the decoded numbers.
+class ExpertGguf : public ::testing::TestWithParam<const char*> {
+ protected:
+  Path base() const { return golden("families") / (GetParam() + std::string(".gguf")); }
+  double distance(const Decoder& model) const {
+    const SafetensorsFile file(base().string() + ".safetensors");
+    const at::Tensor want = golden_tensor(file, "log_probs");
+    const at::Tensor got = pack_logits(model, golden_tensor(file, "tokens"), {0, want.size(0)});
+    return largest_difference(at::log_softmax(got, -1), want);
+  }
+};
+
+TEST_P(ExpertGguf, HasTheNumbersOfTransformersDecodedAndInItsBlocks) {
+  EXPECT_LT(distance(load_fp32(base())), kTolerance);
+  const Decoder kept =
+      load_model({.path = base().string(), .dtype = ComputeDType::kF32, .quantization = Quantization::kKeep});
+  EXPECT_LT(distance(kept), kTolerance);
+}
+
+TEST_P(ExpertGguf, ComesBackAsAFolderWithAMatrixPerExpert) {
+  const TemporaryFolder folder;
+  const Path family = golden("families") / GetParam();
+  write_hf_folder(load_fp32(base()), family, folder.path() / "out", WeightType::kF32);
+  EXPECT_LT(distance(load_fp32(folder.path() / "out")), kTolerance);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, ExpertGguf, ::testing::Values("qwen3_moe", "mixtral"),
+                         [](const auto& info) { return std::string(info.param); });
+
 INSTANTIATE_TEST_SUITE_P(All, FamilyGolden,
                          ::testing::Values("llama", "mistral", "qwen2", "qwen3", "smollm3", "gemma2",
-                                           "gemma3", "phi3", "olmo2", "granite"),
+                                           "gemma3", "phi3", "olmo2", "granite", "qwen3_moe", "mixtral"),
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace

@@ -15,11 +15,15 @@ TEST(Families, EveryModuleTranslatesThereAndBack) {
       for (const char* suffix : {".weight", ".bias"}) {
         std::string name(module.hugging_face);
         if (const auto brace = name.find("{}"); brace != std::string::npos) name.replace(brace, 2, "17");
-        const auto there = gguf_name(family, name + suffix);
+        const bool of_experts = name.find("{}") != std::string::npos;
+        const auto there = gguf_name(family, numbered(name, 5) + suffix);
         ASSERT_TRUE(there.has_value()) << name;
         EXPECT_EQ(there->name.find('{'), std::string::npos);
-        EXPECT_EQ(hugging_face_name(family, there->name)->name, name + suffix);
-        EXPECT_EQ(hugging_face_name(family, there->name)->order, module.order);
+        EXPECT_EQ(there->of_experts, of_experts);
+        const auto back = hugging_face_name(family, there->name);
+        EXPECT_EQ(numbered(back->name, 5), numbered(name, 5) + suffix);
+        EXPECT_EQ(back->order, module.order);
+        EXPECT_EQ(back->of_experts, of_experts);
       }
     }
   }
@@ -46,6 +50,24 @@ TEST(Families, PairedRowsOfAHeadAreAPermutationWithinIt) {
   EXPECT_EQ(paired_row(8, 8), 8);   // first of the first half: first of a pair
   EXPECT_EQ(paired_row(12, 8), 9);  // first of the second half: its partner
   EXPECT_EQ(paired_row(9, 8), 10);
+}
+
+TEST(Families, AnExpertHasTheNameOfItsBlocksStack) {
+  const Family& family = *find_family("Qwen3MoeForCausalLM");
+  EXPECT_EQ(gguf_name(family, "model.layers.3.mlp.experts.17.up_proj.weight")->name,
+            "blk.3.ffn_up_exps.weight");
+  EXPECT_EQ(hugging_face_name(family, "blk.3.ffn_up_exps.weight")->name,
+            "model.layers.3.mlp.experts.{}.up_proj.weight");
+  for (const char* name :
+       {"model.layers.3.mlp.experts.07.up_proj.weight", "model.layers.3.mlp.experts..up_proj.weight",
+        "model.layers.3.mlp.experts.up_proj.weight", "model.layers.3.mlp.experts.1.2.up_proj.weight",
+        "model.layers.3.mlp.experts.{}.up_proj.weight"})
+    EXPECT_FALSE(gguf_name(family, name).has_value()) << name;
+}
+
+TEST(Families, OfOneGgufArchitectureTheRowWithExpertsIsFoundForFilesThatHaveThem) {
+  EXPECT_EQ(find_family_of_gguf_with_experts("qwen3moe"), find_family("Qwen3MoeForCausalLM"));
+  EXPECT_EQ(find_family_of_gguf_with_experts("qwen3"), nullptr);
 }
 
 TEST(Families, UnknownNamesFindNothing) {

@@ -95,7 +95,7 @@ TEST(Forecast, ComputesAgainWhatThePolicySays) {
   const Workload work = one_pack(1024);
   const StepFlops none = forecast_of(shape, Recompute::kNothing, work).training;
   EXPECT_DOUBLE_EQ(none.total(),
-                   step_flops(shape.config, shape.adapter_parameters, work.short_packs).total());
+                   step_flops(shape.config, shape.active_adapter_parameters, work.short_packs).total());
   const StepFlops full = forecast_of(shape, Recompute::kBlocks, work).training;
   EXPECT_DOUBLE_EQ(full.base, 1.5 * none.base);
   EXPECT_DOUBLE_EQ(full.attention, 9.0 / 7 * none.attention);

@@ -19,6 +19,7 @@ inline TrainingShape smollm2_shape() {
   shape.base.linears = {linears, 2 * linears};
   shape.base.embeddings = {embedding, 2 * embedding};
   shape.adapter_parameters = 4'884'480;
+  shape.active_adapter_parameters = shape.adapter_parameters;
   shape.adapter_ranks = 210 * 16;
   return shape;
 }
