@@ -183,6 +183,11 @@ Json list_or_null(const List& list) {
   return list.empty() ? Json(nullptr) : Json(list);
 }
 
+void write_layers(const LoraOptions& options, Json& config) {
+  config["layers_pattern"] = list_or_null(options.layers_pattern);
+  config["layers_to_transform"] = list_or_null(options.layers_to_transform);
+}
+
 const char* bias_word(TrainedBias bias, const char* own) {
   return bias == TrainedBias::kNone ? "none" : bias == TrainedBias::kAll ? "all" : own;
 }
@@ -229,6 +234,7 @@ void read_lora_config(const JsonView& config, LoraOptions& options) {
 }
 
 void write_lora_config(const LoraOptions& options, Json& config) {
+  write_layers(options, config);
   config["bias"] = bias_word(options.bias, "lora_only");
   config["fan_in_fan_out"] = false;
   config["init_lora_weights"] =
@@ -260,6 +266,7 @@ void read_vera_config(const JsonView& config, LoraOptions& options) {
 }
 
 void write_vera_config(const LoraOptions& options, Json& config) {
+  write_layers(options, config);
   config["bias"] = bias_word(options.bias, "vera_only");
   config["fan_in_fan_out"] = false;
   config["projection_prng_key"] = options.projection_prng_key;
@@ -307,10 +314,6 @@ Json adapter_config_json(const LoraOptions& options, const std::vector<std::stri
   std::sort(leaves.begin(), leaves.end());
   const Method& method = method_of(options);
   Json config = {{"auto_mapping", nullptr}, {"base_model_name_or_path", base_path}, {"inference_mode", true}};
-  if (const Json excluded = modules_json(options.exclude_modules); !excluded.empty())
-    config["exclude_modules"] = excluded;
-  config["layers_pattern"] = list_or_null(options.layers_pattern);
-  config["layers_to_transform"] = list_or_null(options.layers_to_transform);
   config["modules_to_save"] = list_or_null(options.modules_to_save);
   config["peft_type"] = method.peft_type;
   config["revision"] = nullptr;
@@ -318,6 +321,13 @@ Json adapter_config_json(const LoraOptions& options, const std::vector<std::stri
       options.target_modules.all_linear ? Json(leaves) : modules_json(options.target_modules);
   config["task_type"] = "CAUSAL_LM";
   method.write_config(options, config);
+  const Json excluded = modules_json(options.exclude_modules);
+  const bool has_layers = config.contains("layers_to_transform"), has_excluded = !excluded.empty();
+  // PEFT's class of this type may have no such key: then the modules are named one by one.
+  const bool by_path = (!has_layers && !options.layers_to_transform.empty()) ||
+                       (has_excluded && options.method == AdapterMethod::kVera);
+  if (by_path) config["target_modules"] = modules;
+  if (has_excluded && !by_path) config["exclude_modules"] = excluded;
   std::vector<std::pair<std::string, Json>> members;
   for (const auto& [key, value] : config.items()) members.emplace_back(key, value);
   std::sort(members.begin(), members.end(), [](const auto& a, const auto& b) { return a.first < b.first; });

@@ -91,6 +91,22 @@ TEST(AdapterConfig, WritesPatternsInTheirOwnOrderForTheFirstCounts) {
   EXPECT_EQ(to_text(config["init_lora_weights"]), "true");
 }
 
+TEST(AdapterConfig, WhereATypeHasNoKeyForItModulesAreNamedOneByOne) {
+  const std::vector<std::string> modules = {"model.layers.1.mlp.up_proj"};
+  LoraOptions options;
+  options.method = AdapterMethod::kIa3;
+  options.layers_to_transform = {1};
+  const Json vectors = adapter_config_json(options, modules, "");
+  EXPECT_EQ(vectors["target_modules"], Json(modules));
+  EXPECT_FALSE(vectors.contains("layers_to_transform"));
+  options.method = AdapterMethod::kVera;
+  EXPECT_EQ(adapter_config_json(options, modules, "")["target_modules"], Json({"up_proj"}));
+  options.exclude_modules.names = {"down_proj"};
+  const Json vera = adapter_config_json(options, modules, "");
+  EXPECT_EQ(vera["target_modules"], Json(modules));
+  EXPECT_FALSE(vera.contains("exclude_modules"));
+}
+
 TEST(AdapterConfig, AcceptsTheSameFeaturesSwitchedOff) {
   EXPECT_EQ(read_config_text(
                 config_with(R"("use_dora": false, "rank_pattern": {}, "modules_to_save": null, "bias": "none",
