@@ -106,7 +106,7 @@ std::string file_key(const std::string& name) {
 
 NamedTensors name_tensors(const std::vector<TensorView>& tensors, const std::string& where) {
   NamedTensors named;
-  std::set<std::string> wrappers;
+  std::optional<std::string> wrapper;
   for (const TensorView& tensor : tensors) {
     const std::string key = without_adapter_name(tensor.name);
     const std::string_view prefix = key.starts_with(kPrefix) ? kPrefix : kSharedPrefix;
@@ -114,16 +114,18 @@ NamedTensors name_tensors(const std::vector<TensorView>& tensors, const std::str
     check(known, where, ": ", printable(tensor.name), ": unexpected tensor: PEFT's keys start with ", kPrefix,
           Hint{"it may be of another tool, or keys were renamed"});
     Unwrapped own = unwrap(key.substr(prefix.size()));
-    if (own.wrapper) wrappers.insert(*own.wrapper);
+    if (own.wrapper && !wrapper) wrapper = own.wrapper;
+    const bool same = !own.wrapper || *own.wrapper == *wrapper;
+    check(same, where, ": ", printable(tensor.name), ": under ", same ? "" : printable(*own.wrapper),
+          ", but other modules of the file are under ", printable(wrapper.value_or("")),
+          Hint{"one of them is not of this base"});
     const auto copy = base_copy(own.name);
     auto& to = copy ? named.base_copies : named.tensors;
     const bool fresh = to.emplace(copy ? *copy : own.name, &tensor).second;
     check(fresh, where, ": ", printable(tensor.name),
           ": twice in the file, with and without the adapter's name");
   }
-  check(wrappers.size() <= 1, where, ": modules under ", printable(*wrappers.begin()), " and under ",
-        printable(wrappers.empty() ? "" : *wrappers.rbegin()), ": one of them is not of this base");
-  if (!wrappers.empty()) named.wrapper = *wrappers.begin();
+  if (wrapper) named.wrapper = *wrapper;
   return named;
 }
 

@@ -92,6 +92,8 @@ void AdamW::step(double learning_rate) {
     at::_fused_adamw_(values, gradients, exp_avgs, exp_avg_sqs, {}, steps, learning_rate * group.lr_ratio,
                       options_.beta1, options_.beta2, group.weight_decay, options_.eps, /*amsgrad=*/false,
                       /*maximize=*/false);
+    // The fused update does not tell that it wrote: what is derived from a value is known by its version.
+    for (const at::Tensor& value : values) value.unsafeGetTensorImpl()->bump_version();
   }
   drop_gradients();
 }

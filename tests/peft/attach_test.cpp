@@ -163,7 +163,7 @@ TEST(Attach, WhatDoesNotFitTheBaseIsAUsageError) {
   refused([](LoraOptions& o) { o.trainable_tokens = {5}, o.modules_to_save = {"embed_tokens"}; },
           "trained otherwise");
   refused([](LoraOptions& o) { o.init = LoraInit::kOrthogonal, o.r = 3; }, "even rank");
-  refused([](LoraOptions& o) { o.init = LoraInit::kPissa, o.r = 65; }, "at most 32");
+  refused([](LoraOptions& o) { o.init = LoraInit::kPissa, o.r = 65; }, "at most 64");
   refused([](LoraOptions& o) { o.rank_pattern = {{"q_proj(", 2}}; }, "rank_pattern");
   refused([](LoraOptions& o) { o.layers_to_transform = {7}; }, "no linear");
   refused(

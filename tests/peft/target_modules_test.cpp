@@ -23,7 +23,7 @@ LoraOptions options_of(TargetModules targets, TargetModules excluded = {.all_lin
   return options;
 }
 
-LoraOptions options_of(const Json& entry) {
+LoraOptions options_of_case(const Json& entry) {
   LoraOptions options = options_of(modules_of(entry["target_modules"]), modules_of(entry["exclude_modules"]));
   if (entry.contains("layers_to_transform"))
     options.layers_to_transform = entry["layers_to_transform"].get<std::vector<std::int64_t>>();
@@ -39,7 +39,7 @@ TEST(TargetModules, PicksThePathsThatPeftPicks) {
   const auto paths = golden["paths"].get<std::vector<std::string>>();
   ASSERT_GE(golden["cases"].size(), 28U);
   for (const Json& entry : golden["cases"]) {
-    const ModuleMatcher matcher(options_of(entry));
+    const ModuleMatcher matcher(options_of_case(entry));
     std::vector<std::string> matched;
     for (const std::string& path : paths)
       if (matcher.matches(path)) matched.push_back(path);

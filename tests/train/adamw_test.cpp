@@ -56,7 +56,8 @@ TEST(AdamW, LoraPlusMovesBAndVectorsFasterByItsRatio) {
                                              parameter("x.base_layer.bias", {1.0F}),
                                              matrix("lm_head.weight"),
                                              matrix("model.embed_tokens.lora_embedding_B")};
-  AdamW optimizer(parameters, {.learning_rate = 1e-3, .loraplus_lr_ratio = 16.0, .loraplus_lr_embedding = 5e-4});
+  AdamW optimizer(parameters,
+                  {.learning_rate = 1e-3, .loraplus_lr_ratio = 16.0, .loraplus_lr_embedding = 5e-4});
   for (const Parameter& p : parameters) p.value.mutable_grad() = at::full_like(p.value.detach(), 2.0);
   optimizer.step(1e-3);
   const double wanted[] = {1, 16, 16, 16, 1, 0.5};
@@ -65,10 +66,9 @@ TEST(AdamW, LoraPlusMovesBAndVectorsFasterByItsRatio) {
 }
 
 TEST(AdamW, BiasesAndNormsDoNotDecay) {
-  const std::vector<Parameter> parameters = {parameter("x.lora_magnitude_vector", {1.0F}),
-                                             parameter("x.q_proj.bias", {1.0F}),
-                                             parameter("model.layers.0.input_layernorm.weight", {1.0F}),
-                                             parameter("model.norm.weight", {1.0F})};
+  const std::vector<Parameter> parameters = {
+      parameter("x.lora_magnitude_vector", {1.0F}), parameter("x.q_proj.bias", {1.0F}),
+      parameter("model.layers.0.input_layernorm.weight", {1.0F}), parameter("model.norm.weight", {1.0F})};
   AdamW optimizer(parameters, {.weight_decay = 0.5});
   for (const Parameter& p : parameters) p.value.mutable_grad() = at::zeros({1}, at::kFloat);
   optimizer.step(0.1);
