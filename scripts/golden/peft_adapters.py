@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from peft import LoraConfig, get_peft_model
 from peft.tuners.tuners_utils import check_target_module_exists
+from peft.utils.other import get_pattern_key
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM
 
@@ -127,6 +128,16 @@ def make_curve(out):
 
 PATHS = ["model.layers.0.self_attn.q_proj", "model.layers.0.self_attn.my_q_proj", "model.layers.1.mlp.gate_proj",
          "model.layers.11.mlp.up_proj", "model.layers.1.mlp.up_proj", "q_proj", "lm_head"]
+SCOPED_RULES = [dict(target_modules=["up_proj", "q_proj"], layers_to_transform=[1]),
+                dict(target_modules=["up_proj", "q_proj", "lm_head"], layers_to_transform=[0, 11]),
+                dict(target_modules=["up_proj", "gate_proj"], layers_to_transform=[1], layers_pattern=["layers"]),
+                dict(target_modules=["up_proj", "gate_proj"], layers_to_transform=[1], layers_pattern=["blocks"]),
+                dict(target_modules=["up_proj", "gate_proj"], layers_to_transform=[1], layers_pattern=["h", "layers"]),
+                dict(target_modules=["up_proj", "q_proj"], modules_to_save=["q_proj"]),
+                dict(target_modules=["up_proj", "q_proj", "lm_head"], modules_to_save=["mlp", "head"]),
+                dict(target_modules=["up_proj", "q_proj", "gate_proj"], modules_to_save=[r"layers\.1"])]
+PATTERN_KEYS = [["q_proj"], ["proj"], [r".*proj", "q_proj"], [r"1\.mlp\.up_proj", "up_proj"], ["up_proj", r"1\.mlp\.up_proj"],
+                [r"layers\.\d+\.mlp\..*", "model.layers.0.self_attn.q_proj"], ["q_proj|up_proj"], ["^q_proj"]]
 RULES = [(["q_proj"], None), (["self_attn.q_proj"], None), (["proj"], None), (["1.mlp.up_proj"], None), (["lm_head", "up_proj"], None),
          (["model.layers.1.mlp.up_proj"], None), (["q_proj", "up_proj"], ["layers.1.mlp.up_proj"]), ([".*"], None),
          (r".*proj", None), (r"q_proj", None), (r".*\.(q|up)_proj$", None), (r"model\.layers\.\d\..*", None),
@@ -143,7 +154,17 @@ def make_matching(out):
         config.target_modules = targets
         matched = [path for path in PATHS if check_target_module_exists(config, path)]
         cases.append({"target_modules": targets, "exclude_modules": excluded, "matched": matched})
-    json.dump({"paths": PATHS, "cases": cases}, open(os.path.join(out, "matching.json"), "w"), indent=1)
+    for rule in SCOPED_RULES:
+        config = LoraConfig(**{**rule, "target_modules": ["x"]})
+        config.target_modules = rule["target_modules"]
+        matched = [path for path in PATHS if check_target_module_exists(config, path)]
+        cases.append({"exclude_modules": None, **rule, "matched": matched})
+    patterns = []
+    for keys in PATTERN_KEYS:
+        chosen = {path: get_pattern_key(keys, path) for path in PATHS}
+        patterns.append({"keys": keys, "chosen": {path: key if key in keys and key != path or path in keys else None
+                                                  for path, key in chosen.items()}})
+    json.dump({"paths": PATHS, "cases": cases, "patterns": patterns}, open(os.path.join(out, "matching.json"), "w"), indent=1)
 
 
 def factor(module_index, shape, bound):
@@ -191,10 +212,13 @@ def main():
     parser.add_argument("out")
     parser.add_argument("--gguf")
     parser.add_argument("--rows")
+    parser.add_argument("--matching", action="store_true", help="matching.json alone")
     a = parser.parse_args()
     if a.gguf:
         return make_real_curve(a.out, a.gguf, a.rows)
     make_matching(a.out)
+    if a.matching:
+        return None
     for name in CONFIGS:
         make_config(name, a.out)
     make_curve(a.out)

@@ -21,9 +21,9 @@ Job load_job(Recipe recipe) {
   return {std::move(recipe), std::move(config), std::move(tokenizer), std::move(chat), std::move(data)};
 }
 
-FactorsByModule draw_adapter(const ModelOptions& base, const LoraOptions& lora, std::uint64_t seed) {
+AdapterTensors draw_adapter(const ModelOptions& base, const LoraOptions& lora, std::uint64_t seed) {
   if (!lora.from.empty()) return {};
-  return draw_factors(outline_model(base).model, lora, seed);
+  return draw_tensors(outline_model(base).model, lora, seed);
 }
 
 TrainingOptions training_options(const Recipe& recipe) {

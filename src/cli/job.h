@@ -25,8 +25,8 @@ struct Job {
 Job load_job(Recipe recipe);
 
 /// The recipe's fresh adapter, drawn from the headers of its base: beside what load_job reads. Errors: as
-/// outline_model, draw_factors.
-FactorsByModule draw_adapter(const ModelOptions& base, const LoraOptions& lora, std::uint64_t seed);
+/// outline_model, draw_tensors.
+AdapterTensors draw_adapter(const ModelOptions& base, const LoraOptions& lora, std::uint64_t seed);
 
 /// The options of a recipe that the training loop reads.
 TrainingOptions training_options(const Recipe& recipe);

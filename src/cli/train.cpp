@@ -228,7 +228,7 @@ ExitCode run_train(const std::vector<std::string>& words) {
   if (!checkpoint.empty()) keep_template_date(wanted);
 
   InputHashes hashes(wanted, checkpoint);
-  std::future<FactorsByModule> drawn =
+  std::future<AdapterTensors> drawn =
       std::async(std::launch::async, draw_adapter, wanted.model, wanted.lora, wanted.seed);
   const Job job = load_job(std::move(wanted));
   const Recipe& recipe = job.recipe;
@@ -253,7 +253,7 @@ ExitCode run_train(const std::vector<std::string>& words) {
       .folder = folder,
       .base_path = recipe.model.path,
       .hashes = hashes.complete(record, folder),
-      .identity = std::async(std::launch::deferred, base_identity, std::cref(model), adapters.modules),
+      .identity = std::async(std::launch::deferred, base_identity, std::cref(model), adapters.touched),
       .profile = profile ? &*profile : nullptr,
       .after_evaluation = [&](std::int64_t) {
         print_samples(model, job.tokenizer, job.chat, recipe.evaluation.sample_prompts);

@@ -1,6 +1,7 @@
 #include "evaluate/loss.h"
 
 #include <ATen/Functions.h>
+#include <ATen/core/Reduction.h>
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 
 #include "data/dataset.h"
 #include "ops/cross_entropy.h"
+#include "ops/recompute.h"
 
 namespace graft {
 namespace {
@@ -29,6 +31,22 @@ at::Tensor token_tensor(const std::vector<std::int32_t>& tokens) {
   return int64_tensor(std::vector<std::int64_t>(tokens.begin(), tokens.end()));
 }
 
+// Logits of a trained head are made for so many rows at a time, and again in the backward.
+constexpr std::int64_t kLogitRows = 256;
+
+at::Tensor adapted_head_losses(const Decoder& model, const at::Tensor& rows, const at::Tensor& ids) {
+  std::vector<at::Tensor> losses;
+  for (std::int64_t first = 0; first < rows.size(0); first += kLogitRows) {
+    const std::int64_t count = std::min(kLogitRows, rows.size(0) - first);
+    const at::Tensor targets = ids.narrow(0, first, count);
+    const auto piece = [&model, targets](const at::Tensor& hidden) {
+      return at::cross_entropy_loss(model.logits(hidden), targets, {}, at::Reduction::None);
+    };
+    losses.push_back(recompute(piece, rows.narrow(0, first, count)));
+  }
+  return at::cat(losses);
+}
+
 // Losses of the positions of hidden [T,D] that have a target, [L] fp32.
 at::Tensor losses_of(const Decoder& model, const at::Tensor& hidden,
                      const std::vector<std::int32_t>& targets) {
@@ -41,9 +59,11 @@ at::Tensor losses_of(const Decoder& model, const at::Tensor& hidden,
   const std::int64_t count = std::ssize(learned);
   positions.resize(rounded_up(count, kLossRowUnit));
   learned.resize(positions.size());
-  const at::Tensor rows = hidden.index_select(0, int64_tensor(positions));
-  return linear_cross_entropy(rows, model.head.weight, int64_tensor(learned), model.logit_options())
-      .narrow(0, 0, count);
+  const at::Tensor rows = hidden.index_select(0, int64_tensor(positions)), ids = int64_tensor(learned);
+  const at::Tensor losses = model.head_adapter
+                                ? adapted_head_losses(model, rows, ids)
+                                : linear_cross_entropy(rows, model.head.weight, ids, model.logit_options());
+  return losses.narrow(0, 0, count);
 }
 
 double sum_of(const at::Tensor& losses) { return losses.sum(at::kDouble).item<double>(); }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/console.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "export/shards.h"
@@ -37,6 +38,10 @@ const char* torch_name(WeightType type) {
 /// config.json as the base has it, saying the type that is written.
 void write_config(const Decoder& model, WeightType type, const Path& folder) {
   Json config = model.config.source;
+  if (model.config.tie_word_embeddings && !exports_tied(model)) {
+    say("the adapter changes embedding and head differently: they are written as two matrices");
+    config["tie_word_embeddings"] = false;
+  }
   const bool new_word = config.contains("dtype");
   if (new_word) config["dtype"] = torch_name(type);
   // Older readers know only this word; where neither is there it is the one that all know.
@@ -55,7 +60,7 @@ void check_room(const std::vector<ExportTensor>& tensors, at::ScalarType dtype, 
 }
 
 bool has_adapters(const Decoder& model) {
-  bool found = false;
+  bool found = model.embedding_adapter || model.head_adapter || model.norm.trained.defined();
   model.each_group([&](const LinearGroup& group) { found = found || group.adapter != nullptr; });
   return found;
 }

@@ -2,6 +2,9 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "model/families.h"
 
 namespace graft {
@@ -13,6 +16,17 @@ ExportTensor matrix(std::string name, FrozenWeightPtr weight) {
           [weight](std::int64_t first, std::int64_t last) { return weight->rows(first, last); }};
 }
 
+/// The matrix with what `adapter`, if any, does to it.
+ExportTensor merged(const Linear& linear, const std::string& name,
+                    const std::shared_ptr<const Adapter>& adapter) {
+  ExportTensor weight = matrix(name, linear.weight);
+  if (adapter)
+    weight.rows = [linear, adapter](std::int64_t first, std::int64_t last) {
+      return adapter->merge_into(linear, linear.weight->rows(first, last), first);
+    };
+  return weight;
+}
+
 ExportTensor vector(std::string name, const at::Tensor& values) {
   return {std::move(name), values.sizes().vec(), [values](std::int64_t first, std::int64_t last) {
             return values.slice(0, first, last).to(at::kFloat);
@@ -21,14 +35,9 @@ ExportTensor vector(std::string name, const at::Tensor& values) {
 
 void add_group(std::vector<ExportTensor>& tensors, const LinearGroup& group) {
   for (const Linear& linear : group.linears) {
-    ExportTensor weight = matrix(linear.name + ".weight", linear.weight);
-    if (group.adapter) {
-      weight.rows = [&linear, adapter = group.adapter](std::int64_t first, std::int64_t last) {
-        return adapter->merge_into(linear, linear.weight->rows(first, last), first);
-      };
-    }
-    tensors.push_back(std::move(weight));
-    if (linear.bias.defined()) tensors.push_back(vector(linear.name + ".bias", linear.bias));
+    tensors.push_back(merged(linear, linear.name + ".weight", group.adapter));
+    const at::Tensor bias = group.adapter ? group.adapter->merged_bias(linear) : linear.bias;
+    if (bias.defined()) tensors.push_back(vector(linear.name + ".bias", bias));
   }
 }
 
@@ -40,18 +49,46 @@ std::int64_t ExportTensor::elements() const {
   return count;
 }
 
-std::vector<ExportTensor> export_tensors(const Decoder& model) {
+namespace {
+
+ExportTensor embedding_of(const Decoder& model) {
   const Family& family = *find_family(model.config.architecture);
+  const std::string name = hugging_face_name(family, "token_embd.weight")->name;
+  return merged({.name = name.substr(0, name.rfind('.')), .weight = model.embedding, .bias = {}}, name,
+                model.embedding_adapter);
+}
+
+ExportTensor head_of(const Decoder& model) {
+  return merged(model.head, model.head.name + ".weight", model.head_adapter);
+}
+
+}  // namespace
+
+bool exports_tied(const Decoder& model) {
+  if (!model.config.tie_word_embeddings) return false;
+  if (!model.embedding_adapter && !model.head_adapter) return true;
+  constexpr std::int64_t kRows = 4096;
+  const ExportTensor embedding = embedding_of(model), head = head_of(model);
+  for (std::int64_t first = 0; first < head.shape[0]; first += kRows) {
+    const std::int64_t last = std::min(head.shape[0], first + kRows);
+    if (!at::equal(embedding.rows(first, last), head.rows(first, last))) return false;
+  }
+  return true;
+}
+
+std::vector<ExportTensor> export_tensors(const Decoder& model) {
   std::vector<ExportTensor> tensors;
-  tensors.push_back(matrix(hugging_face_name(family, "token_embd.weight")->name, model.embedding));
+  tensors.push_back(embedding_of(model));
+  const auto add_norm = [&](const RmsNorm& norm) {
+    tensors.push_back(
+        vector(norm.name + ".weight", norm.trained.defined() ? norm.trained.detach() : norm.weight));
+  };
   for (const Block& block : model.blocks) {
     block.each_group([&](const LinearGroup& group) { add_group(tensors, group); });
-    block.each_norm(
-        [&](const RmsNorm& norm) { tensors.push_back(vector(norm.name + ".weight", norm.weight)); });
+    block.each_norm(add_norm);
   }
-  tensors.push_back(vector(model.norm.name + ".weight", model.norm.weight));
-  if (!model.config.tie_word_embeddings)
-    tensors.push_back(matrix(model.head.name + ".weight", model.head.weight));
+  add_norm(model.norm);
+  if (!exports_tied(model)) tensors.push_back(head_of(model));
   return tensors;
 }
 

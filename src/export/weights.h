@@ -21,6 +21,10 @@ struct ExportTensor {
   std::int64_t elements() const;
 };
 
+/// Whether embedding and head are one matrix in the exported model: they are in the base, and the adapters
+/// change neither or both alike.
+bool exports_tied(const Decoder& model);
+
 /// All tensors of the model as Hugging Face names and orders them; the head only where it is not the
 /// embedding. They refer to the model, which must outlive them.
 std::vector<ExportTensor> export_tensors(const Decoder& model);

@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -25,8 +26,9 @@ struct Parameter {
   at::Tensor value;  ///< fp32 master, requires grad
 };
 
-/// A trainable addition to the linears that share one input (q k v; gate up; or one alone). Declared here,
-/// implemented in peft: a family never names a method, a method never names a family.
+/// A trainable addition to the linears that share one input (q k v; gate up; or one alone), or to the
+/// embedding. Declared here, implemented in peft: a family never names a method, a method never names a
+/// family.
 class Adapter {
  public:
   virtual ~Adapter() = default;
@@ -34,10 +36,19 @@ class Adapter {
   /// besides. Differentiable in what the input is made of, the residual and parameters().
   virtual std::vector<at::Tensor> forward(const LinearInput& input, const std::vector<Linear>& group,
                                           const Pass& pass, const LinearOutput& output = {}) const = 0;
+  /// ids int64 [T] -> their rows of the embedding with the addition [T,D], in the embedding's compute type.
+  /// Differentiable in parameters().
+  virtual at::Tensor look_up(const FrozenWeight& embedding, const at::Tensor& ids) const {
+    return embedding.look_up(ids);
+  }
+  /// Whether the backward reads the outputs that forward gave: nobody may overwrite them before.
+  virtual bool keeps_outputs() const { return false; }
   /// What the optimizer trains, in a fixed order.
   virtual std::vector<Parameter> parameters() const = 0;
   /// Rows first … last-1 of linear's weight, fp32 [last-first,in] -> the same rows with the addition in them.
   virtual at::Tensor merge_into(const Linear& linear, const at::Tensor& rows, std::int64_t first) const = 0;
+  /// The linear's bias [out] with the addition in it; undefined where there is none.
+  virtual at::Tensor merged_bias(const Linear& linear) const { return linear.bias; }
 };
 
 }  // namespace graft

@@ -85,7 +85,8 @@ at::Tensor Decoder::hidden(const at::Tensor& tokens, Pass pass) const {
   for (const RopeConfig& rope : config.ropes) pass.rotary.push_back(table_of(rope, pass, dtype));
   // The backward runs blocks again after this function has returned, so they share the pass.
   const auto shared = std::make_shared<const Pass>(std::move(pass));
-  at::Tensor x = embedding->look_up(tokens);
+  at::Tensor x =
+      embedding_adapter ? embedding_adapter->look_up(*embedding, tokens) : embedding->look_up(tokens);
   if (config.embedding_multiplier != 1.0) x = x * rounded_to(config.embedding_multiplier, dtype);
   for (std::size_t layer = 0; layer < blocks.size(); ++layer) {
     const Block& block = blocks[layer];
@@ -131,7 +132,8 @@ LogitOptions Decoder::logit_options() const {
 }
 
 at::Tensor Decoder::logits(const at::Tensor& hidden) const {
-  at::Tensor logits = head.weight->times_transposed_f32(hidden);
+  at::Tensor logits = head_adapter ? head_adapter->forward(hidden, {head}, {}).front().to(at::kFloat)
+                                   : head.weight->times_transposed_f32(hidden);
   if (config.logit_scale != 1.0) logits = logits * config.logit_scale;
   if (config.logit_softcap > 0.0) logits = at::tanh(logits / config.logit_softcap) * config.logit_softcap;
   return logits;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include "model/config.h"
@@ -13,8 +14,9 @@ namespace graft {
 /// A frozen decoder-only language model with slots for adapters.
 struct Decoder {
   ModelConfig config;
-  at::ScalarType dtype;       ///< of activations
-  FrozenWeightPtr embedding;  ///< [V,D]
+  at::ScalarType dtype;                                            ///< of activations
+  FrozenWeightPtr embedding;                                       ///< [V,D]
+  std::shared_ptr<const Adapter> embedding_adapter, head_adapter;  ///< or none
   std::vector<Block> blocks;
   RmsNorm norm;
   Linear head;  ///< "lm_head" [V,D]; the embedding itself where tied
@@ -22,7 +24,8 @@ struct Decoder {
   /// tokens int64 [T] -> last hidden states after the final norm [T,D]. With pass.caches each sequence goes
   /// on after its cache, which afterwards holds its tokens too.
   at::Tensor hidden(const at::Tensor& tokens, Pass pass) const;
-  /// hidden [L,D] -> logits [L,V] fp32. Only for rows that are looked at.
+  /// hidden [L,D] -> logits [L,V] fp32. Only for rows that are looked at. Differentiable where the head has
+  /// an adapter.
   at::Tensor logits(const at::Tensor& hidden) const;
   /// What is done to logits behind the head.
   LogitOptions logit_options() const;

@@ -19,9 +19,17 @@ std::vector<at::Tensor> LinearGroup::forward(const LinearInput& input, const Pas
   return lora_linear(input, terms, std::nullopt, output);
 }
 
-at::Tensor RmsNorm::forward(const at::Tensor& x) const { return present() ? rms_norm(x, gain, eps) : x; }
+at::Tensor RmsNorm::forward(const at::Tensor& x) const {
+  if (!present()) return x;
+  if (!trained.defined()) return rms_norm(x, gain, eps);
+  const at::Tensor trained_gain = (trained + gain_offset).to(gain.scalar_type());
+  if (gain.scalar_type() == x.scalar_type()) return rms_norm(x, at::ones_like(gain), eps) * trained_gain;
+  const at::Tensor wide = x.to(at::kFloat);
+  return (rms_norm(wide, at::ones_like(gain), eps) * trained_gain).to(x.scalar_type());
+}
+
 LinearInput RmsNorm::before(const at::Tensor& x) const {
-  return present() ? LinearInput::normed(x, gain, eps) : LinearInput(x);
+  return present() && !trained.defined() ? LinearInput::normed(x, gain, eps) : LinearInput(forward(x));
 }
 
 at::Tensor Attention::prepared(const at::Tensor& x, const RmsNorm& norm, const Pass& pass) const {
@@ -77,7 +85,10 @@ LinearInput Mlp::gated(const LinearInput& input, const Pass& pass) const {
   const bool silu = activation == Activation::kSilu, apart = gate_up.linears.size() == 2;
   std::vector<at::Tensor> projected = gate_up.forward(input, pass, {.gated = silu && apart});
   if (!apart) projected = projected[0].chunk(2, 1);
-  if (silu) return LinearInput::gated(projected[0], projected[1], apart ? projected[2] : at::Tensor());
+  const bool kept = gate_up.adapter && gate_up.adapter->keeps_outputs();
+  if (silu)
+    return LinearInput::gated(projected[0], projected[1], apart ? projected[2] : at::Tensor(),
+                              kept ? GateMemory::kKept : GateMemory::kFree);
   return geglu(projected[0], projected[1]);
 }
 

@@ -31,6 +31,8 @@ struct RmsNorm {
   std::string name;
   at::Tensor weight;  ///< [D] as Hugging Face stores it
   at::Tensor gain;    ///< [D] what the normed x is multiplied by; fp32 where the product is taken in fp32
+  double gain_offset = 0.0;  ///< gain = weight + gain_offset
+  at::Tensor trained{};      ///< [D] fp32, requires grad, in the place of weight; or undefined
   double eps = 1e-5;
 
   bool present() const { return weight.defined(); }

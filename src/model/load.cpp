@@ -189,6 +189,7 @@ void settle_norms(Decoder& model, bool folder) {
   const bool plus_one = find_family(model.config.architecture)->traits.norm_weight == NormWeight::kPlusOne;
   const auto settle = [&](RmsNorm& norm) {
     norm.gain = norm.weight;
+    if (plus_one) norm.gain_offset = 1.0;
     if (plus_one && folder) norm.gain = norm.weight + 1;
     if (plus_one && !folder) norm.weight = norm.gain - 1;
   };

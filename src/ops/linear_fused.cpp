@@ -153,14 +153,14 @@ class FusedBackward {
     spread_gradient(group_, input_, rstd_, dh, to);
   }
 
-  void factor_gradients(LinearGroupGradients& to) {
+  void factor_gradients(LinearGroupGradients& to, LinearGradientsWanted wanted) {
     const WorkScope scope(Work::kLora);
     if (!stages_.empty()) run_stages(std::exchange(stages_, {}));
-    make_input();
     const auto n = factors_.a.size();
     to.a.resize(n), to.b.resize(n);
     std::vector<Product> products;
-    if (!group_.dropout) {
+    if (wanted.a) make_input();
+    if (wanted.a && !group_.dropout) {
       const auto da = at::empty({ranks_.total(), input_.x.size(1)}, at::kFloat);
       products.push_back(sum_over_tokens(dyb_.rows, h_, copy_to(da)));
       for (std::size_t i = 0; i < n; ++i)
@@ -170,16 +170,17 @@ class FusedBackward {
       if (!dy(i).defined()) continue;
       const auto rank = ranks_.rank(i);
       const auto& term = group_.adapted_term(i);
-      if (group_.dropout) {
+      if (wanted.a && group_.dropout) {
         to.a[i] = at::empty({rank, input_.x.size(1)}, at::kFloat);
         products.push_back(sum_over_tokens(ranks_.of(dyb_.rows, i, 0).narrow(0, 0, rank),
                                            drop(h_, *group_.dropout, term.module), copy_to(to.a[i])));
       }
+      if (!wanted.b) continue;
       to.b[i] = at::empty({dy(i).size(1), rank}, at::kFloat);
       products.push_back(sum_over_tokens(ranks_.of(xa_, i, 0).narrow(0, 0, rank), dy(i),
                                          copy_transposed_to(to.b[i], static_cast<float>(term.scale))));
     }
-    run_products(products);
+    if (!products.empty()) run_products(products);
   }
 
  private:
@@ -229,8 +230,11 @@ class FusedBackward {
   }
 
   void gated_gradient(Product product, LinearGroupGradients& to) {
-    // In place: nobody reads gate and up after their gradients are known.
-    to.x = input_.x.detach(), to.up = input_.up.detach(), h_ = at::empty_like(input_.x);
+    // In place where nobody reads gate and up after their gradients are known.
+    const bool kept = group_.gate_memory == GateMemory::kKept;
+    to.x = kept ? at::empty_like(input_.x) : input_.x.detach();
+    to.up = kept ? at::empty_like(input_.up) : input_.up.detach();
+    h_ = at::empty_like(input_.x);
     product.finish = [&](const Tile* tile) {
       tile_kernels().swiglu_backward(tile->sums, tile->width, rows_to_read(input_.x, *tile),
                                      rows_to_read(input_.up, *tile), rows_to_write(to.x, *tile),
@@ -279,6 +283,7 @@ LinearGroupValues fused_forward(const LinearGroupWork& group, const at::Tensor& 
     xa_columns = xa.columns, values.xa = xa.rows;
   }
   auto terms = output_terms(group, h, xa_columns, ranks, factors.b);
+  const auto gains = factors.gain_of_terms(group);
   for (const auto& term : group.terms)
     values.ys.push_back(at::empty({h.size(0), term.weight->out_features()}, h.options()));
   std::vector<Product> products;
@@ -291,14 +296,16 @@ LinearGroupValues fused_forward(const LinearGroupWork& group, const at::Tensor& 
                             rows_to_write(values.ys[0], *parts), rows_to_write(values.ys[1], *parts),
                             rows_to_write(values.gated, *parts));
     };
+    products[0].finish = times_columns(gains, std::move(products[0].finish));
     products[0].touched = {values.ys[0], values.ys[1], values.gated};
   } else {
     for (std::size_t i = 0; i < terms.size(); ++i)
-      products.push_back({.rows = h.size(0),
-                          .columns = values.ys[i].size(1),
-                          .parts = {std::move(terms[i])},
-                          .finish = round_to(values.ys[i], group.terms[i].bias, residual),
-                          .touched = {values.ys[i]}});
+      products.push_back(
+          {.rows = h.size(0),
+           .columns = values.ys[i].size(1),
+           .parts = {std::move(terms[i])},
+           .finish = times_columns({gains[i]}, round_to(values.ys[i], group.terms[i].bias, residual)),
+           .touched = {values.ys[i]}});
   }
   stages.push_back(std::move(products));
   run_stages(stages);
@@ -311,7 +318,7 @@ LinearGroupGradients fused_backward(const LinearGroupWork& group, const LinearIn
   LinearGroupGradients gradients;
   FusedBackward backward(group, input, xa, factors, dys);
   if (wanted.input) backward.input_gradient(gradients);
-  if (wanted.factors) backward.factor_gradients(gradients);
+  if (wanted.a || wanted.b) backward.factor_gradients(gradients, wanted);
   return gradients;
 }
 

@@ -15,19 +15,24 @@ using torch::autograd::variable_list;
 
 /// What a group of linears does, without the tensors that autograd keeps.
 struct LinearGroupWork {
-  std::vector<LoraTerm> terms;         ///< a and b undefined: they are saved variables
+  std::vector<LoraTerm> terms;         ///< a, b and gain undefined: they are saved variables
   std::vector<std::size_t> adapted{};  ///< indices of the terms that have a and b
   std::optional<LoraDropout> dropout{};
   at::Tensor norm_weight;  ///< of the input, [in] or undefined
   double norm_eps = 0;
   bool gated = false;
+  std::vector<std::size_t> gained{};  ///< indices of the terms that have a gain
+  GateMemory gate_memory = GateMemory::kFree;
 
   const LoraTerm& adapted_term(std::size_t i) const { return terms[adapted[i]]; }
 };
 
-/// a [R,in] and b [out,R] of the adapted terms: fp32 masters (fp64 in tests).
+/// a [R,in] and b [out,R] of the adapted terms, gains [out] of the gained ones: fp32 masters (fp64 in tests).
 struct LoraFactorLists {
-  variable_list a, b;
+  variable_list a, b, gains{};
+
+  /// The gain of every term, undefined where it has none.
+  variable_list gain_of_terms(const LinearGroupWork& group) const;
 };
 
 struct LinearGroupValues {
@@ -48,7 +53,7 @@ struct LinearInputValues {
 
 /// What the backward is asked for.
 struct LinearGradientsWanted {
-  bool input = false, factors = false;
+  bool input = false, a = false, b = false;
 };
 struct LinearGroupGradients {
   at::Tensor x, up;    ///< undefined where not wanted

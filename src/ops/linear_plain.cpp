@@ -93,6 +93,7 @@ LinearGroupValues plain_forward(const LinearGroupWork& group, const at::Tensor& 
     values.ys.push_back(term.weight->times_transposed(h));
     if (term.bias.defined()) values.ys.back().add_(term.bias);
   }
+  const auto gains = factors.gain_of_terms(group);
   if (!factors.a.empty()) {
     values.xa = times_a(h, group, factors.a);
     const auto columns = split_ranks(values.xa, factors.a, 1);
@@ -100,6 +101,8 @@ LinearGroupValues plain_forward(const LinearGroupWork& group, const at::Tensor& 
       values.ys[group.adapted[i]].addmm_(columns[i],
                                          scaled_b(factors.b[i], group.adapted_term(i), h.scalar_type()).t());
   }
+  for (std::size_t i = 0; i < gains.size(); ++i)
+    if (gains[i].defined()) values.ys[i] = (values.ys[i] * gains[i]).to(h.scalar_type());
   if (residual.defined()) values.ys.front().add_(residual);
   if (group.gated) values.gated = swiglu_values(values.ys[0], values.ys[1]);
   return values;
@@ -109,22 +112,24 @@ LinearGroupGradients plain_backward(const LinearGroupWork& group, const LinearIn
                                     const at::Tensor& xa, const LoraFactorLists& factors,
                                     const variable_list& dys, LinearGradientsWanted wanted) {
   LinearGroupGradients gradients;
-  const auto& [a, b] = factors;
+  const auto &a = factors.a, &b = factors.b;
   at::Tensor dyb;
   if (!a.empty()) dyb = times_b(group, dys, b, input.x);
   const auto [h, rstd] = input_values(group, input);
   if (wanted.input) spread_gradient(group, input, rstd, input_gradient(group, dys, dyb, a), gradients);
-  if (!wanted.factors) return gradients;
+  if (!wanted.a && !wanted.b) return gradients;
   const auto dyb_columns = split_ranks(dyb, a, 1), xa_columns = split_ranks(xa, a, 1);
   for (std::size_t i = 0; i < a.size(); ++i) {
     const auto& dy = dys[group.adapted[i]];
     gradients.a.emplace_back();
     gradients.b.emplace_back();
     if (!dy.defined()) continue;
-    gradients.a.back() =
-        at::mm(dyb_columns[i].t(), group.dropout ? dropped(h, group, i) : h).to(a[i].scalar_type());
-    gradients.b.back() =
-        at::mm(dy.t(), xa_columns[i]).to(b[i].scalar_type()).mul_(group.adapted_term(i).scale);
+    if (wanted.a)
+      gradients.a.back() =
+          at::mm(dyb_columns[i].t(), group.dropout ? dropped(h, group, i) : h).to(a[i].scalar_type());
+    if (wanted.b)
+      gradients.b.back() =
+          at::mm(dy.t(), xa_columns[i]).to(b[i].scalar_type()).mul_(group.adapted_term(i).scale);
   }
   return gradients;
 }

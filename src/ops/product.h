@@ -62,9 +62,10 @@ struct ProductTerm {
   Int8Codes left_int8{};  ///< made by run_products where the matrix is in int8
 };
 
-/// Part of a sum of products: [rows,columns] fp32 in rows of `width` numbers, from (row, column) on.
+/// Part of a sum of products: [rows,columns] fp32 in rows of `width` numbers, from (row, column) on. Who
+/// finishes it may overwrite it.
 struct Tile {
-  const float* sums;
+  float* sums;
   std::int64_t width, row, rows, column, columns;
 };
 
@@ -94,6 +95,9 @@ bool suits_products(const at::Tensor& left, std::int64_t rows, std::int64_t colu
 std::function<void(const Tile*)> round_to(at::Tensor y, at::Tensor bias = {}, at::Tensor addend = {});
 /// y bf16 [rows,columns] = sums, and its transpose [columns, at least rows] too
 std::function<void(const Tile*)> round_both_ways_to(at::Tensor y, at::Tensor transpose);
+/// `next`, with the sums of part i first multiplied by factors[i] [columns] fp32 where that is defined.
+std::function<void(const Tile*)> times_columns(std::vector<at::Tensor> factors,
+                                               std::function<void(const Tile*)> next);
 /// y fp32 [rows,columns] = sums
 std::function<void(const Tile*)> copy_to(at::Tensor y);
 /// y fp32 [columns,rows] = factor * sums

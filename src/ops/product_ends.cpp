@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cassert>
 #include <utility>
 
@@ -24,6 +25,22 @@ std::function<void(const Tile*)> round_both_ways_to(at::Tensor y, at::Tensor tra
     auto* to = static_cast<Bf16*>(transpose.mutable_data_ptr()) + tile->column * stride + tile->row;
     for (std::int64_t j = 0; j < tile->columns; ++j)
       for (std::int64_t i = 0; i < tile->rows; ++i) to[j * stride + i] = from.data[i * from.stride + j];
+  };
+}
+
+std::function<void(const Tile*)> times_columns(std::vector<at::Tensor> factors,
+                                               std::function<void(const Tile*)> next) {
+  const bool any = std::any_of(factors.begin(), factors.end(), [](const auto& f) { return f.defined(); });
+  if (!any) return next;
+  return [factors = std::move(factors), next = std::move(next)](const Tile* parts) {
+    for (std::size_t part = 0; part < factors.size(); ++part) {
+      if (!factors[part].defined()) continue;
+      const Tile& tile = parts[part];
+      const float* factor = factors[part].const_data_ptr<float>() + tile.column;
+      for (std::int64_t i = 0; i < tile.rows; ++i)
+        for (std::int64_t j = 0; j < tile.columns; ++j) tile.sums[i * tile.width + j] *= factor[j];
+    }
+    next(parts);
   };
 }
 

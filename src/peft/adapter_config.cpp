@@ -7,39 +7,51 @@
 #include "base/console.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "peft/methods.h"
 #include "peft/target_modules.h"
 
 namespace graft {
 namespace {
 
-// Keys that change nothing about a loaded LoRA, whatever they hold. Configurations of initialisations matter
-// only to init_lora_weights, which is read.
-constexpr std::array kIgnored = {"auto_mapping",      "base_model_name_or_path",
-                                 "revision",          "inference_mode",
-                                 "peft_version",      "task_type",
-                                 "layers_pattern",    "megatron_core",
-                                 "qalora_group_size", "runtime_config",
-                                 "eva_config",        "corda_config",
-                                 "lora_ga_config",    "loftq_config",
-                                 "_custom_modules"};
+// Keys that change nothing about a loaded adapter, whatever they hold. Configurations of initialisations
+// matter only to init_lora_weights, which is read.
+constexpr std::array kIgnored = {"auto_mapping",    "base_model_name_or_path",
+                                 "revision",        "inference_mode",
+                                 "peft_version",    "task_type",
+                                 "megatron_core",   "qalora_group_size",
+                                 "runtime_config",  "eva_config",
+                                 "corda_config",    "lora_ga_config",
+                                 "loftq_config",    "_custom_modules",
+                                 "save_projection", "d_initial",
+                                 "init_weights",    "init_ia3_weights"};
 // Keys that are read below.
-constexpr std::array kRead = {
-    "peft_type",       "r",          "lora_alpha", "lora_dropout",     "target_modules",
-    "exclude_modules", "use_rslora", "bias",       "init_lora_weights"};
+constexpr std::array kRead = {"peft_type",
+                              "r",
+                              "lora_alpha",
+                              "lora_dropout",
+                              "target_modules",
+                              "exclude_modules",
+                              "use_rslora",
+                              "use_dora",
+                              "bias",
+                              "init_lora_weights",
+                              "rank_pattern",
+                              "alpha_pattern",
+                              "modules_to_save",
+                              "trainable_token_indices",
+                              "layers_pattern",
+                              "layers_to_transform",
+                              "vera_dropout",
+                              "projection_prng_key",
+                              "feedforward_modules"};
 
-// Features of PEFT that graft does not have yet; each is off where its key is absent, null, false or empty.
+// Features of PEFT that graft does not have; each is off where its key is absent, null, false or empty.
 struct Feature {
   const char* key;
   const char* name;
 };
 constexpr std::array kFeatures = {
-    Feature{"use_dora", "DoRA"},
-    Feature{"rank_pattern", "a rank per module"},
-    Feature{"alpha_pattern", "an alpha per module"},
-    Feature{"modules_to_save", "modules trained whole"},
-    Feature{"trainable_token_indices", "trained tokens"},
     Feature{"lora_bias", "a bias on B"},
-    Feature{"layers_to_transform", "a choice of layers"},
     Feature{"layer_replication", "replicated layers"},
     Feature{"target_parameters", "adapters on parameters"},
     Feature{"ensure_weight_tying", "tied adapters"},
@@ -67,14 +79,10 @@ bool has(const Keys& keys, const std::string& key) {
 void refuse_features(const JsonView& config) {
   for (const auto& [key, name] : kFeatures) {
     const auto found = config.find(key);
-    // layers_to_transform: 0 is a layer, not "off".
     if (!found || is_off(found->json())) continue;
     fail(found->where(), ": ", name, " is not supported yet (got ", printable(to_text(found->json()), 80),
          ")");
   }
-  if (const auto bias = config.find("bias"); bias && bias->as_string() != "none")
-    fail(bias->where(), ": trained biases are not supported yet (got \"", printable(bias->as_string()),
-         "\", want \"none\")");
 }
 
 // pissa, olora and the like subtract from the base once more each time PEFT loads such a file; eva, gaussian
@@ -104,6 +112,13 @@ bool is_all_linear(std::string_view word) {
                     [](char a, char b) { return std::tolower(static_cast<unsigned char>(a)) == b; });
 }
 
+std::vector<std::string> read_names(const JsonView& value) {
+  if (value.is_string()) return {value.as_string()};
+  std::vector<std::string> names;
+  value.each_element([&](const JsonView& name) { names.push_back(name.as_string()); });
+  return names;
+}
+
 TargetModules read_modules(const JsonView& value) {
   TargetModules modules{.all_linear = false};
   if (value.is_string()) {
@@ -112,8 +127,43 @@ TargetModules read_modules(const JsonView& value) {
     return modules;
   }
   check(value.is_array(), value.where(), ": want a list of names or a regular expression");
-  value.each_element([&](const JsonView& name) { modules.names.push_back(name.as_string()); });
+  modules.names = read_names(value);
   return modules;
+}
+
+std::vector<std::int64_t> read_integers(const JsonView& value) {
+  constexpr std::int64_t kMost = std::int64_t{1} << 31;
+  std::vector<std::int64_t> integers;
+  if (!value.is_array()) return {value.as_int(0, kMost)};
+  value.each_element([&](const JsonView& element) { integers.push_back(element.as_int(0, kMost)); });
+  return integers;
+}
+
+// A list is of the input embedding; a map says it by name.
+std::vector<std::int64_t> read_tokens(const JsonView& value) {
+  if (!value.is_object()) return read_integers(value);
+  std::vector<std::int64_t> ids;
+  value.each_member([&](const std::string& module, const JsonView& tokens) {
+    check(module.ends_with("embed_tokens"), tokens.where(), ": only tokens of embed_tokens are supported");
+    ids = read_integers(tokens);
+  });
+  return ids;
+}
+
+double read_dropout(const JsonView& config, const char* key) {
+  const auto dropout = config.find(key);
+  if (!dropout) return 0.0;
+  const double value = dropout->as_double();
+  check(value >= 0 && value < 1, dropout->where(), ": got ", value, ", want [0, 1)");
+  return value;
+}
+
+TrainedBias read_bias(const JsonView& value, std::string_view own) {
+  const std::string& word = value.as_string();
+  if (word == "none") return TrainedBias::kNone;
+  if (word == "all") return TrainedBias::kAll;
+  check(word == own, value.where(), ": got \"", printable(word), "\", want none, all or ", own);
+  return TrainedBias::kLoraOnly;
 }
 
 Json modules_json(const TargetModules& targets) {
@@ -128,35 +178,133 @@ Json number_json(double value) {
   return value;
 }
 
+template <class List>
+Json list_or_null(const List& list) {
+  return list.empty() ? Json(nullptr) : Json(list);
+}
+
+void write_layers(const LoraOptions& options, Json& config) {
+  config["layers_pattern"] = list_or_null(options.layers_pattern);
+  config["layers_to_transform"] = list_or_null(options.layers_to_transform);
+}
+
+const char* bias_word(TrainedBias bias, const char* own) {
+  return bias == TrainedBias::kNone ? "none" : bias == TrainedBias::kAll ? "all" : own;
+}
+
+void read_common(const JsonView& config, AdapterConfig& result) {
+  LoraOptions& options = result.options;
+  if (const auto excluded = config.find("exclude_modules")) options.exclude_modules = read_modules(*excluded);
+  check(!options.exclude_modules.all_linear, config.where(), "/exclude_modules: all linears are excluded");
+  if (const auto base = config.find("base_model_name_or_path")) result.base_model = base->as_string();
+  const auto targets = config.find("target_modules");
+  result.default_targets = !targets.has_value();
+  if (targets) options.target_modules = read_modules(*targets);
+  if (const auto layers = config.find("layers_to_transform"))
+    options.layers_to_transform = read_integers(*layers);
+  if (const auto pattern = config.find("layers_pattern")) options.layers_pattern = read_names(*pattern);
+  if (const auto saved = config.find("modules_to_save")) options.modules_to_save = read_names(*saved);
+}
+
 }  // namespace
+
+void read_lora_config(const JsonView& config, LoraOptions& options) {
+  constexpr std::int64_t kPeftDefault = 8;  // of both r and lora_alpha
+  constexpr std::int64_t kMostRank = std::int64_t{1} << 20;
+  check_init(config);
+  options.r = kPeftDefault;
+  options.alpha = kPeftDefault;
+  if (const auto r = config.find("r")) options.r = r->as_int(1, kMostRank);
+  if (const auto alpha = config.find("lora_alpha")) options.alpha = alpha->as_double();
+  options.dropout = read_dropout(config, "lora_dropout");
+  if (const auto rslora = config.find("use_rslora")) options.use_rslora = rslora->as_bool();
+  if (const auto dora = config.find("use_dora"))
+    options.method = dora->as_bool() ? AdapterMethod::kDora : AdapterMethod::kLora;
+  if (const auto bias = config.find("bias")) options.bias = read_bias(*bias, "lora_only");
+  if (const auto ranks = config.find("rank_pattern"))
+    ranks->each_member([&](const std::string& key, const JsonView& r) {
+      options.rank_pattern.emplace_back(key, r.as_int(1, kMostRank));
+    });
+  if (const auto alphas = config.find("alpha_pattern"))
+    alphas->each_member([&](const std::string& key, const JsonView& alpha) {
+      options.alpha_pattern.emplace_back(key, alpha.as_double());
+    });
+  if (const auto tokens = config.find("trainable_token_indices"))
+    options.trainable_tokens = read_tokens(*tokens);
+}
+
+void write_lora_config(const LoraOptions& options, Json& config) {
+  write_layers(options, config);
+  config["bias"] = bias_word(options.bias, "lora_only");
+  config["fan_in_fan_out"] = false;
+  config["init_lora_weights"] =
+      true;  // another word would make PEFT initialise, and change the base, once more
+  // What starts from the weight is written with what is subtracted again: twice the rank, the same scale.
+  const bool doubled = starts_from_weight(options);
+  const std::int64_t ranks = doubled ? 2 : 1;
+  const double alphas = !doubled ? 1.0 : options.use_rslora ? std::sqrt(2.0) : 2.0;
+  config["lora_alpha"] = number_json(options.alpha * alphas);
+  config["lora_dropout"] = options.dropout;
+  config["r"] = options.r * ranks;
+  config["alpha_pattern"] = config["rank_pattern"] = Json::object();
+  for (const auto& [key, r] : options.rank_pattern) config["rank_pattern"][key] = r * ranks;
+  for (const auto& [key, alpha] : options.alpha_pattern)
+    config["alpha_pattern"][key] = number_json(alpha * alphas);
+  if (!options.trainable_tokens.empty()) config["trainable_token_indices"] = options.trainable_tokens;
+  config["use_dora"] = options.method == AdapterMethod::kDora;
+  config["use_rslora"] = options.use_rslora;
+}
+
+void read_vera_config(const JsonView& config, LoraOptions& options) {
+  constexpr std::int64_t kPeftRank = 256;
+  options.r = kPeftRank;
+  if (const auto r = config.find("r")) options.r = r->as_int(1, std::int64_t{1} << 20);
+  options.alpha = static_cast<double>(options.r);
+  options.dropout = read_dropout(config, "vera_dropout");
+  if (const auto key = config.find("projection_prng_key")) options.projection_prng_key = key->as_int(0);
+  if (const auto bias = config.find("bias")) options.bias = read_bias(*bias, "vera_only");
+}
+
+void write_vera_config(const LoraOptions& options, Json& config) {
+  write_layers(options, config);
+  config["bias"] = bias_word(options.bias, "vera_only");
+  config["fan_in_fan_out"] = false;
+  config["projection_prng_key"] = options.projection_prng_key;
+  config["r"] = options.r;
+  config["save_projection"] = true;
+  config["vera_dropout"] = options.dropout;
+}
+
+void read_ia3_config(const JsonView& config, LoraOptions& options) {
+  if (const auto names = config.find("feedforward_modules")) options.feedforward_modules = read_names(*names);
+}
+
+void write_ia3_config(const LoraOptions& options, Json& config) {
+  config["fan_in_fan_out"] = false;
+  std::vector<std::string> names;
+  for (const std::string& name : options.feedforward_modules) {
+    const auto& targets = options.target_modules;
+    // PEFT wants them among the targets.
+    if (targets.all_linear || !targets.pattern.empty() || has(targets.names, name)) names.push_back(name);
+  }
+  config["feedforward_modules"] = names;
+}
 
 AdapterConfig read_adapter_config(const Path& path) {
   const Json document = read_json(path);
   const JsonView config(document, path.string());
   const std::string& type = config.at("peft_type").as_string();
-  check(type == "LORA", config.at("peft_type").where(), ": only LORA adapters are supported (got \"",
-        printable(type), "\")");
+  const auto rows = methods();
+  const auto row =
+      std::find_if(rows.begin(), rows.end(), [&](const Method& method) { return method.peft_type == type; });
+  check(row != rows.end(), config.at("peft_type").where(),
+        ": only LORA, VERA and IA3 adapters are supported (got \"", printable(type), "\")");
   refuse_features(config);
-  check_init(config);
   warn_unknown_keys(config);
-
   AdapterConfig result;
-  LoraOptions& options = result.options;
-  constexpr std::int64_t kPeftDefault = 8;  // of both r and lora_alpha
-  options.r = kPeftDefault;
-  options.alpha = kPeftDefault;
-  if (const auto r = config.find("r")) options.r = r->as_int(1, std::int64_t{1} << 20);
-  if (const auto alpha = config.find("lora_alpha")) options.alpha = alpha->as_double();
-  if (const auto dropout = config.find("lora_dropout")) options.dropout = dropout->as_double();
-  check(options.dropout >= 0 && options.dropout < 1, path.string(), ": /lora_dropout: got ", options.dropout,
-        ", want [0, 1)");
-  if (const auto rslora = config.find("use_rslora")) options.use_rslora = rslora->as_bool();
-  if (const auto excluded = config.find("exclude_modules")) options.exclude_modules = read_modules(*excluded);
-  check(!options.exclude_modules.all_linear, path.string(), ": /exclude_modules: all linears are excluded");
-  if (const auto base = config.find("base_model_name_or_path")) result.base_model = base->as_string();
-  const auto targets = config.find("target_modules");
-  result.default_targets = !targets.has_value();
-  if (targets) options.target_modules = read_modules(*targets);
+  result.options.method = row->method;
+  read_common(config, result);
+  row->read_config(config, result.options);
   return result;
 }
 
@@ -164,31 +312,28 @@ Json adapter_config_json(const LoraOptions& options, const std::vector<std::stri
                          const std::string& base_path) {
   std::vector<std::string> leaves = leaf_names(modules);
   std::sort(leaves.begin(), leaves.end());
-  Json config = {{"alpha_pattern", Json::object()},
-                 {"auto_mapping", nullptr},
-                 {"base_model_name_or_path", base_path},
-                 {"bias", "none"}};
-  if (const Json excluded = modules_json(options.exclude_modules); !excluded.empty())
-    config["exclude_modules"] = excluded;
-  config["fan_in_fan_out"] = false;
-  config["inference_mode"] = true;
-  config["init_lora_weights"] =
-      true;  // another word would make PEFT initialise, and change the base, once more
-  config["layers_pattern"] = nullptr;
-  config["layers_to_transform"] = nullptr;
-  config["lora_alpha"] = number_json(options.alpha);
-  config["lora_dropout"] = options.dropout;
-  config["modules_to_save"] = nullptr;
-  config["peft_type"] = "LORA";
-  config["r"] = options.r;
-  config["rank_pattern"] = Json::object();
+  const Method& method = method_of(options);
+  Json config = {{"auto_mapping", nullptr}, {"base_model_name_or_path", base_path}, {"inference_mode", true}};
+  config["modules_to_save"] = list_or_null(options.modules_to_save);
+  config["peft_type"] = method.peft_type;
   config["revision"] = nullptr;
   config["target_modules"] =
       options.target_modules.all_linear ? Json(leaves) : modules_json(options.target_modules);
   config["task_type"] = "CAUSAL_LM";
-  config["use_dora"] = false;
-  config["use_rslora"] = options.use_rslora;
-  return config;
+  method.write_config(options, config);
+  const Json excluded = modules_json(options.exclude_modules);
+  const bool has_layers = config.contains("layers_to_transform"), has_excluded = !excluded.empty();
+  // PEFT's class of this type may have no such key: then the modules are named one by one.
+  const bool by_path = (!has_layers && !options.layers_to_transform.empty()) ||
+                       (has_excluded && options.method == AdapterMethod::kVera);
+  if (by_path) config["target_modules"] = modules;
+  if (has_excluded && !by_path) config["exclude_modules"] = excluded;
+  std::vector<std::pair<std::string, Json>> members;
+  for (const auto& [key, value] : config.items()) members.emplace_back(key, value);
+  std::sort(members.begin(), members.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  Json sorted = Json::object();
+  for (auto& [key, value] : members) sorted[key] = std::move(value);
+  return sorted;
 }
 
 }  // namespace graft

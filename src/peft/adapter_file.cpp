@@ -4,17 +4,18 @@
 
 #include <algorithm>
 #include <array>
-#include <optional>
-#include <set>
-#include <string_view>
 #include <utility>
 
 #include "base/console.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "peft/adapter_config.h"
+#include "peft/adapter_names.h"
 #include "peft/base_identity.h"
-#include "peft/selection.h"
+#include "peft/gguf_adapter.h"
+#include "peft/install.h"
+#include "peft/vera.h"
+#include "store/gguf.h"
 #include "store/safetensors.h"
 
 namespace graft {
@@ -22,11 +23,13 @@ namespace {
 
 constexpr char kConfigName[] = "adapter_config.json";
 constexpr char kTensorsName[] = "adapter_model.safetensors";
-constexpr std::string_view kPrefix = "base_model.model.";
+// A copy of the base's weight was rounded to what PEFT computed in: bf16 keeps 8 bits.
+constexpr double kCopyTolerance = 1.0 / 128;
 
 Path tensors_path(const Path& folder) {
-  check(std::filesystem::is_directory(folder), folder.string(), ": no such folder",
-        Hint{"an adapter is a folder with adapter_config.json and adapter_model.safetensors"});
+  check(
+      std::filesystem::is_directory(folder), folder.string(), ": no such folder",
+      Hint{"an adapter is a folder with adapter_config.json and adapter_model.safetensors, or a GGUF LoRA"});
   const Path path = folder / kTensorsName;
   if (!std::filesystem::exists(path) && std::filesystem::exists(folder / "adapter_model.bin"))
     fail((folder / "adapter_model.bin").string(), ": a pickle can run code and is never read",
@@ -35,116 +38,65 @@ Path tensors_path(const Path& folder) {
   return path;
 }
 
-// PEFT puts the adapter's name into keys on loading ("lora_A.default.weight"); files that kept it load there
-// too.
-std::string without_adapter_name(std::string key) {
-  for (const std::string_view factor : {".lora_A.", ".lora_B."}) {
-    const std::string named = std::string(factor) + "default.weight";
-    if (key.ends_with(named))
-      return key.substr(0, key.size() - named.size()) + std::string(factor) + "weight";
-  }
-  return key;
+std::string text_of(const std::vector<std::int64_t>& shape) {
+  std::vector<std::string> dims;
+  for (const std::int64_t dim : shape) dims.push_back(std::to_string(dim));
+  return "[" + join(dims, ", ") + "]";
 }
 
-using TensorMap = std::map<std::string, const TensorView*>;
-
-TensorMap tensors_by_key(const SafetensorsFile& file) {
-  TensorMap tensors;
-  for (const TensorView& tensor : file.tensors()) {
-    const bool fresh = tensors.emplace(without_adapter_name(tensor.name), &tensor).second;
-    check(fresh, file.path().string(), ": ", printable(tensor.name),
-          ": twice in the file, with and without the adapter's name");
-  }
-  return tensors;
-}
-
-// What tensors that graft has no place for mean in PEFT's files.
-struct Meaning {
-  std::string_view part, meaning;
-};
-constexpr std::array kMeanings = {
-    Meaning{"lora_magnitude_vector", "DoRA's magnitudes are not supported yet"},
-    Meaning{"lora_embedding_", "adapters on embeddings are not supported yet"},
-    Meaning{"trainable_tokens_delta", "trained tokens are not supported yet"},
-    Meaning{"lora_B.bias", "a bias on B is not supported yet"},
-    Meaning{".base_layer.", "weights that replace the base's are not supported yet"},
-};
-
-std::string reason_unexpected(const std::string& key) {
-  if (!key.starts_with(kPrefix)) return "PEFT's keys start with " + std::string(kPrefix);
-  for (const Meaning& entry : kMeanings)
-    if (key.find(entry.part) != std::string::npos) return std::string(entry.meaning);
-  if (key.find(".lora_A.") != std::string::npos || key.find(".lora_B.") != std::string::npos)
-    return "target_modules of the config and the base's linears do not name this module";
-  return "a weight trained whole (modules_to_save) is not supported yet";
-}
-
-std::string near_hint(const std::string& key, const std::vector<std::string>& names, const char* lead) {
-  const auto near = nearest(key, names);
-  return near ? lead + printable(*near) : std::string();
-}
-
-std::vector<std::string> keys_of(const std::vector<std::string>& modules) {
-  std::vector<std::string> keys;
-  for (const std::string& module : modules)
-    for (const char* factor : {".lora_A.weight", ".lora_B.weight"})
-      keys.push_back(std::string(kPrefix) + module + factor);
-  return keys;
-}
-
-// Both directions before any tensor is decoded, so that a misnamed module is told as one thing.
-void check_keys(const std::string& where, const TensorMap& tensors,
-                const std::vector<std::string>& expected) {
-  const std::set<std::string_view> wanted(expected.begin(), expected.end());
-  std::vector<std::string> present, unexpected;
-  for (const auto& [key, tensor] : tensors) {
-    present.push_back(key);
-    if (!wanted.contains(key)) unexpected.push_back(key);
-  }
-  if (!unexpected.empty()) {
-    const std::string& key = unexpected.front();
-    fail(where, ": ", printable(key), ": unexpected tensor (", unexpected.size(),
-         " such): ", reason_unexpected(key), Hint{near_hint(key, expected, "the nearest expected name is ")});
-  }
-  const auto missing = [&](const std::string& key) { return !tensors.contains(key); };
-  const auto first = std::find_if(expected.begin(), expected.end(), missing);
-  if (first == expected.end()) return;
-  fail(where, ": ", *first, ": missing tensor (", std::count_if(expected.begin(), expected.end(), missing),
-       " such), though ", kConfigName, " targets its module",
-       Hint{near_hint(*first, present, "the nearest name in the file is ")});
-}
-
-at::Tensor read_factor(const std::string& where, const TensorView& tensor, std::int64_t rows,
-                       std::int64_t columns) {
+at::Tensor read_tensor(const std::string& where, const TensorView& tensor,
+                       const std::vector<std::int64_t>& shape, const LoraOptions& options) {
   const std::string place = where + ": " + printable(tensor.name);
   const bool is_float =
       tensor.dtype == DType::kF32 || tensor.dtype == DType::kF16 || tensor.dtype == DType::kBF16;
   check(is_float, place, ": got type ", traits(tensor.dtype).name, ", want f32, f16 or bf16");
-  check(tensor.shape == std::vector<std::int64_t>{rows, columns}, place, ": got shape ", tensor.shape_text(),
-        ", want [", rows, ", ", columns, "]");
-  std::vector<float> values = decode(tensor);
-  at::Tensor factor = at::empty({rows, columns}, at::kFloat);
-  std::copy(values.begin(), values.end(), factor.mutable_data_ptr<float>());
-  check(at::isfinite(factor).all().item<bool>(), place, ": holds a value that is not finite");
-  return factor;
+  check(tensor.shape == shape, place, ": got shape ", tensor.shape_text(), ", want ", text_of(shape),
+        Hint{options.rank_pattern.size() > 1
+                 ? "PEFT sorts rank_pattern when it saves; where keys overlap, the first in the file counts"
+                 : ""});
+  const std::vector<float> values = decode(tensor);
+  at::Tensor read = at::empty(shape, at::kFloat);
+  std::copy(values.begin(), values.end(), read.mutable_data_ptr<float>());
+  check(at::isfinite(read).all().item<bool>(), place, ": holds a value that is not finite");
+  return read;
 }
 
-// PEFT's choice of targets where the config leaves it open. Source:
-// TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING.
-TargetModules default_targets(const Decoder& model, const std::string& where) {
-  constexpr std::array kQueryValue = {"llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3_text"};
+// PEFT's choice of targets where the config leaves it open. Source: utils/constants.py of huggingface/peft.
+TargetModules default_targets(const Decoder& model, AdapterMethod method, const std::string& where) {
+  struct Row {
+    const char* type;
+    std::vector<std::string> factors, vectors;  // of LoRA and VeRA; of IA3
+  };
+  const std::vector<std::string> query_value = {"q_proj", "v_proj"};
+  const std::vector<std::string> with_key = {"k_proj", "v_proj", "down_proj"},
+                                 with_query = {"q_proj", "v_proj", "down_proj"};
+  const std::vector<Row> rows = {
+      {"llama", query_value, with_key},    {"mistral", query_value, with_key},
+      {"qwen2", query_value, with_key},    {"qwen3", query_value, with_key},
+      {"gemma2", query_value, with_query}, {"gemma3_text", query_value, with_query}};
   const std::string& type = model.config.model_type;
-  const bool known = std::find(kQueryValue.begin(), kQueryValue.end(), type) != kQueryValue.end();
-  check(known, where, ": /target_modules: null, and PEFT's default for model type '", type,
+  const auto row = std::find_if(rows.begin(), rows.end(), [&](const Row& r) { return r.type == type; });
+  check(row != rows.end(), where, ": /target_modules: null, and PEFT's default for model type '", type,
         "' is not known here");
-  return TargetModules{.all_linear = false, .names = {"q_proj", "v_proj"}};
+  return {.all_linear = false, .names = method == AdapterMethod::kIa3 ? row->vectors : row->factors};
 }
 
 void judge_zero(const AdapterFile& adapter, const Path& folder, ZeroAdapter zero) {
-  const bool all_zero = std::none_of(adapter.factors.begin(), adapter.factors.end(), [](const auto& entry) {
-    return at::any(entry.second.b.ne(0)).template item<bool>();
-  });
-  if (!all_zero && adapter.options.alpha != 0) return;
+  // What starts at zero, or at the base's own values, is B's and VeRA's; all else is taken to be trained.
+  const auto is_start = [](const std::string& name) {
+    return name.ends_with(".lora_B.weight") || name.ends_with(".vera_lambda_b") ||
+           name.ends_with(".lora_embedding_A");
+  };
+  bool any = false, all_zero = true;
+  for (const auto& [name, value] : adapter.tensors) {
+    if (!is_start(name)) continue;
+    any = true;
+    all_zero = all_zero && !at::any(value.ne(0)).item<bool>();
+  }
+  const bool more = !adapter.layout.whole.empty() || !adapter.layout.tokens.empty() ||
+                    !adapter.layout.biases.empty() || adapter.options.method == AdapterMethod::kDora;
+  const bool no_scale = adapter.options.alpha == 0 && adapter.options.alpha_pattern.empty();
+  if (more || !any || !(all_zero || no_scale)) return;
   const std::string message =
       folder.string() + ": this adapter changes nothing: " +
       (all_zero ? "every B is zero (it was saved untrained, or was lost)" : "lora_alpha is 0");
@@ -152,52 +104,126 @@ void judge_zero(const AdapterFile& adapter, const Path& folder, ZeroAdapter zero
   if (zero == ZeroAdapter::kWarn) warn(message);
 }
 
-}  // namespace
+// PEFT adds the base's embedding where it has an adapter. Another one would be another base.
+void check_base_copies(const Decoder& model, const NamedTensors& named, const std::string& where) {
+  for (const auto& [module, tensor] : named.base_copies) {
+    const bool is_head = module == model.head.name;
+    check(is_head || module == kEmbeddingPath, where, ": ", printable(tensor->name),
+          ": unexpected tensor: a weight that is to replace the base's");
+    const FrozenWeight& weight = is_head ? *model.head.weight : *model.embedding;
+    const std::vector<std::int64_t> shape = {weight.out_features(), weight.in_features()};
+    const at::Tensor copy = read_tensor(where, *tensor, shape, {});
+    const double norm = copy.norm().item<double>(),
+                 distance = (weight.rows(0, shape[0]) - copy).norm().item<double>();
+    check(distance <= kCopyTolerance * norm, where, ": ", printable(tensor->name),
+          ": replaces the base's weight by another one: not supported",
+          Hint{"merge it into the base with PEFT, and train on that"});
+  }
+}
 
-AdapterFile outline_adapter_file(const Decoder& model, const Path& folder) {
+struct OpenAdapter {
+  AdapterFile adapter;
+  SafetensorsFile file;
+  NamedTensors named;
+  std::vector<TensorSpec> specs;
+};
+
+OpenAdapter open_adapter(const Decoder& model, const Path& folder) {
   const Path path = tensors_path(folder);
-  const std::string config_path = (folder / kConfigName).string();
+  const std::string config_path = (folder / kConfigName).string(), where = path.string();
   AdapterConfig config = read_adapter_config(config_path);
-  if (config.default_targets) config.options.target_modules = default_targets(model, config_path);
-  const SafetensorsFile file(path);
-  AdapterFile adapter{.options = config.options, .modules = {}, .factors = {}};
-  adapter.modules =
-      select_modules(model, adapter.options, TargetSource::kFile, config_path + ": /target_modules");
-  check_keys(path.string(), tensors_by_key(file), keys_of(adapter.modules));
+  LoraOptions& options = config.options;
+  if (config.default_targets) options.target_modules = default_targets(model, options.method, config_path);
+  OpenAdapter open{.adapter = {}, .file = SafetensorsFile(path), .named = {}, .specs = {}};
+  open.adapter.options = options;
+  open.named = name_tensors(open.file.tensors(), where);
+  AdapterLayout& layout = open.adapter.layout;
+  layout =
+      lay_out(model, options, TargetSource::kFile, config_path + ": /target_modules", open.named.wrapper);
+  open.adapter.modules = layout.adapted_paths();
+  open.specs = tensors_of(layout, options);
+  const bool drawn_again = !open.named.tensors.contains(kVeraA) && !open.named.tensors.contains(kVeraB);
+  if (drawn_again)
+    std::erase_if(open.specs,
+                  [](const TensorSpec& spec) { return spec.name == kVeraA || spec.name == kVeraB; });
+  check_names(where, open.named, open.specs);
+  return open;
+}
+
+void collect_factors(AdapterFile& adapter) {
+  for (const AdaptedModule& module : adapter.layout.adapted)
+    if (adapter.tensors.contains(module.path + ".lora_A.weight"))
+      adapter.factors[module.path] = lora_factors(module, adapter.tensors);
+}
+
+AdapterFile read_gguf(const Decoder& model, const Path& path, OtherBase other) {
+  GgufAdapter read = read_gguf_adapter(model, path);
+  AdapterFile adapter;
+  adapter.options = std::move(read.options);
+  adapter.tensors = std::move(read.tensors);
+  adapter.layout = lay_out(model, adapter.options, TargetSource::kFile, path.string());
+  adapter.modules = adapter.layout.adapted_paths();
+  for (const TensorSpec& spec : tensors_of(adapter.layout, adapter.options))
+    check(adapter.tensors.at(spec.name).sizes() == at::IntArrayRef(spec.shape), path.string(), ": ",
+          spec.name, ": does not fit the base (want ", text_of(spec.shape), ")");
+  collect_factors(adapter);
+  check_base_identity(model, read.metadata, path.string(), other);
   return adapter;
 }
 
+bool is_gguf_file(const Path& path) { return std::filesystem::is_regular_file(path) && is_gguf(path); }
+
+}  // namespace
+
+AdapterFile outline_adapter_file(const Decoder& model, const Path& folder) {
+  if (is_gguf_file(folder)) return read_gguf(model, folder, OtherBase::kWarn);
+  return open_adapter(model, folder).adapter;
+}
+
 AdapterFile read_adapter(const Decoder& model, const Path& folder, ZeroAdapter zero, OtherBase other) {
-  AdapterFile adapter = outline_adapter_file(model, folder);
-  const Path path = tensors_path(folder);
-  const std::string where = path.string();
-  const SafetensorsFile file(path);
-  const TensorMap tensors = tensors_by_key(file);
-  model.each_group([&](const LinearGroup& group) {
-    for (const Linear& linear : group.linears) {
-      const std::string key = std::string(kPrefix) + linear.name;
-      const auto a = tensors.find(key + ".lora_A.weight"), b = tensors.find(key + ".lora_B.weight");
-      if (a == tensors.end()) continue;
-      const std::int64_t in = linear.weight->in_features(), out = linear.weight->out_features();
-      adapter.factors[linear.name] = {linear.name, read_factor(where, *a->second, adapter.options.r, in),
-                                      read_factor(where, *b->second, out, adapter.options.r)};
-    }
-  });
+  if (is_gguf_file(folder)) {
+    AdapterFile adapter = read_gguf(model, folder, other);
+    judge_zero(adapter, folder, zero);
+    return adapter;
+  }
+  OpenAdapter open = open_adapter(model, folder);
+  AdapterFile& adapter = open.adapter;
+  const std::string where = open.file.path().string();
+  for (const TensorSpec& spec : open.specs)
+    adapter.tensors[spec.name] =
+        read_tensor(where, *open.named.tensors.at(spec.name), spec.shape, adapter.options);
+  if (adapter.options.method == AdapterMethod::kVera && !adapter.tensors.contains(kVeraA))
+    draw_vera_projections(adapter.layout, adapter.options.projection_prng_key, adapter.tensors);
+  collect_factors(adapter);
+  check_base_copies(model, open.named, where);
   judge_zero(adapter, folder, zero);
-  check_base_identity(model, file.metadata(), where, other);
-  return adapter;
+  check_base_identity(model, open.file.metadata(), where, other);
+  return std::move(adapter);
+}
+
+void restore_adapter(const AdapterSet& adapters, const Path& folder) {
+  const SafetensorsFile file(folder / kTensorsName);
+  const std::string where = file.path().string();
+  check(file.tensors().size() == adapters.stored.size(), where, ": holds ", file.tensors().size(),
+        " tensors, want ", adapters.stored.size());
+  for (const StoredTensor& stored : adapters.stored) {
+    const TensorView* tensor = file.find(file_key(stored.name));
+    check(tensor != nullptr, where, ": tensor ", file_key(stored.name), " is missing");
+    const bool fits = tensor->dtype == DType::kF32 && tensor->shape == stored.value().sizes().vec();
+    check(fits, where, ": tensor ", tensor->name, " has shape ", tensor->shape_text(), ", want another");
+    stored.restore(read_tensor(where, *tensor, tensor->shape, {}));
+  }
 }
 
 void save_adapter(const AdapterSet& adapters, const Path& folder, const std::string& base_path,
                   const std::map<std::string, std::string>& metadata) {
   std::vector<TensorView> tensors;
   std::vector<at::Tensor> alive;
-  for (const Parameter& parameter : adapters.parameters) {
-    const at::Tensor& value = alive.emplace_back(parameter.value.detach().contiguous());
+  for (const StoredTensor& stored : adapters.stored) {
+    const at::Tensor& value = alive.emplace_back(stored.value());
     const std::span<const float> values(value.const_data_ptr<float>(),
                                         static_cast<std::size_t>(value.numel()));
-    tensors.push_back(
-        {std::string(kPrefix) + parameter.name, DType::kF32, value.sizes().vec(), std::as_bytes(values)});
+    tensors.push_back({file_key(stored.name), DType::kF32, value.sizes().vec(), std::as_bytes(values)});
   }
   std::map<std::string, std::string> all = metadata;
   all["format"] = "pt";

@@ -1,29 +1,68 @@
 #include <algorithm>
+#include <functional>
+#include <numeric>
+#include <string_view>
 #include <unordered_set>
 #include <utility>
 
 #include "base/error.h"
 #include "peft/adapter_file.h"
 #include "peft/adapter_set.h"
-#include "peft/selection.h"
+#include "peft/install.h"
+#include "peft/methods.h"
 
 namespace graft {
 namespace {
 
-AdapterSet attach_file(Decoder& model, AdapterFile file) {
-  AdapterSet set{.options = std::move(file.options), .modules = std::move(file.modules), .parameters = {}};
-  install_lora(model, set, [&](const Linear& linear) { return file.factors.at(linear.name); });
-  return set;
+constexpr char kTargets[] = "lora.target_modules";
+
+// The number of the block that a path lies in; below all of them for the embedding, above for norm and head.
+std::int64_t block_of(const Decoder& model, const std::string& path) {
+  constexpr std::string_view kLayers = "model.layers.";
+  if (path == kEmbeddingPath) return 0;
+  if (!path.starts_with(kLayers)) return std::ssize(model.blocks);
+  return std::stoll(path.substr(kLayers.size()));
 }
 
-/// The linears of the block's experts: a token passes few of them.
-std::unordered_set<const Linear*> expert_linears(const Block& block) {
-  std::unordered_set<const Linear*> linears;
-  for (const Mlp& expert : block.experts.experts)
-    for (const LinearGroup* group : {&expert.gate_up, &expert.down})
-      for (const Linear& linear : group->linears) linears.insert(&linear);
-  return linears;
+std::int64_t elements(const TensorSpec& spec) {
+  return std::accumulate(spec.shape.begin(), spec.shape.end(), std::int64_t{1}, std::multiplies<>());
 }
+
+// Frozen: what all modules share, and A where only B is trained.
+bool is_trained(const TensorSpec& spec, const LoraOptions& options) {
+  if (spec.name.find('.') == std::string::npos) return false;
+  return !options.freeze_a || !spec.name.ends_with(".lora_A.weight");
+}
+
+// The linears of experts, of which a token passes few, and what is counted of them.
+class ExpertShare {
+ public:
+  explicit ExpertShare(const Decoder& model) : config_(model.config.experts) {
+    for (const Block& block : model.blocks)
+      for (const Mlp& expert : block.experts.experts)
+        for (const LinearGroup* group : {&expert.gate_up, &expert.down})
+          for (const Linear& linear : group->linears) paths_.insert(linear.name);
+  }
+  // name: of a linear, or of a tensor that belongs to it
+  void count(const std::string& name, std::int64_t amount) {
+    (lies_in_expert(name) ? of_experts_ : of_all_) += amount;
+  }
+  // Of what was counted, what a token passes.
+  std::int64_t active() const {
+    return of_all_ + (of_experts_ == 0 ? 0 : of_experts_ * config_.per_token / config_.count);
+  }
+
+ private:
+  bool lies_in_expert(std::string_view name) const {
+    for (; !name.empty(); name = name.substr(0, name.rfind('.') == name.npos ? 0 : name.rfind('.')))
+      if (paths_.contains(std::string(name))) return true;
+    return false;
+  }
+
+  const ExpertsConfig& config_;
+  std::unordered_set<std::string> paths_;
+  std::int64_t of_all_ = 0, of_experts_ = 0;
+};
 
 // A key was said where the recipe wrote it, or where its value is not the default.
 template <class Value>
@@ -36,6 +75,13 @@ void check_same(const LoraOptions& options, const char* key, const Value& wanted
                 const Value& file) {
   check(!said(options, key, wanted, unsaid) || wanted == file, ExitCode::kUsage, "lora.", key, ": got ",
         wanted, ", but the adapter to continue from has ", file,
+        Hint{"leave the key out: it comes from " + options.from});
+}
+
+// The same for values that are not printed.
+void check_same_value(const LoraOptions& options, const char* key, bool same, bool not_default) {
+  check(same || !said(options, key, not_default, false), ExitCode::kUsage, "lora.", key,
+        ": another value than the adapter to continue from has",
         Hint{"leave the key out: it comes from " + options.from});
 }
 
@@ -52,80 +98,89 @@ void check_continues(const Decoder& model, const LoraOptions& wanted, const Lora
   check_same(wanted, "r", wanted.r, unsaid.r, file.r);
   check_same(wanted, "alpha", wanted.alpha, unsaid.alpha, file.alpha);
   check_same(wanted, "use_rslora", wanted.use_rslora, unsaid.use_rslora, file.use_rslora);
-  const bool targets_said = said(wanted, "target_modules", wanted.target_modules, unsaid.target_modules) ||
-                            said(wanted, "exclude_modules", wanted.exclude_modules, unsaid.exclude_modules);
+  check_same_value(wanted, "method", wanted.method == file.method, wanted.method != unsaid.method);
+  check_same_value(wanted, "rank_pattern", wanted.rank_pattern == file.rank_pattern,
+                   !wanted.rank_pattern.empty());
+  check_same_value(wanted, "alpha_pattern", wanted.alpha_pattern == file.alpha_pattern,
+                   !wanted.alpha_pattern.empty());
+  check_same_value(wanted, "modules_to_save", wanted.modules_to_save == file.modules_to_save,
+                   !wanted.modules_to_save.empty());
+  check_same_value(wanted, "trainable_tokens", wanted.trainable_tokens == file.trainable_tokens,
+                   !wanted.trainable_tokens.empty());
+  check_same_value(wanted, "bias", wanted.bias == file.bias, wanted.bias != unsaid.bias);
+  const bool targets_said =
+      said(wanted, "target_modules", wanted.target_modules, unsaid.target_modules) ||
+      said(wanted, "exclude_modules", wanted.exclude_modules, unsaid.exclude_modules) ||
+      said(wanted, "layers_to_transform", wanted.layers_to_transform, unsaid.layers_to_transform);
   if (!targets_said) return;
-  const bool same = select_modules(model, wanted, TargetSource::kRecipe, "lora.target_modules") ==
-                    select_modules(model, file, TargetSource::kFile, "target_modules");
+  const bool same = lay_out(model, wanted, TargetSource::kRecipe, kTargets).adapted_paths() ==
+                    lay_out(model, file, TargetSource::kFile, "target_modules").adapted_paths();
   check(same, ExitCode::kUsage, "lora.target_modules: other modules than the adapter to continue from has",
         Hint{"leave the key out: it comes from " + wanted.from});
 }
 
-FactorsByModule draw_factors(const Decoder& outline, const LoraOptions& options, std::uint64_t seed) {
-  FactorsByModule factors;
-  if (!options.from.empty()) return factors;
-  const std::vector<std::string> modules =
-      select_modules(outline, options, TargetSource::kRecipe, "lora.target_modules");
-  const std::unordered_set<std::string> chosen(modules.begin(), modules.end());
-  outline.each_group([&](const LinearGroup& group) {
-    for (const Linear& linear : group.linears)
-      if (chosen.contains(linear.name)) factors.emplace(linear.name, fresh_factors(linear, options, seed));
-  });
-  return factors;
+AdapterTensors draw_tensors(const Decoder& outline, const LoraOptions& options, std::uint64_t seed) {
+  AdapterTensors tensors;
+  if (!options.from.empty()) return tensors;
+  const AdapterLayout layout = lay_out(outline, options, TargetSource::kRecipe, kTargets);
+  method_of(options).draw(layout, options, seed, tensors);
+  return tensors;
 }
 
 AdapterSet attach_adapters(Decoder& model, const LoraOptions& options, std::uint64_t seed,
-                           FactorsByModule drawn) {
+                           AdapterTensors drawn) {
   if (options.from.empty()) {
-    if (drawn.empty()) drawn = draw_factors(model, options, seed);
-    AdapterSet set{.options = options, .modules = {}, .parameters = {}};
-    set.modules = select_modules(model, options, TargetSource::kRecipe, "lora.target_modules");
-    install_lora(model, set, [&](const Linear& linear) { return std::move(drawn.at(linear.name)); });
-    return set;
+    if (drawn.empty()) drawn = draw_tensors(model, options, seed);
+    const AdapterLayout layout = lay_out(model, options, TargetSource::kRecipe, kTargets);
+    derive_tensors(model, layout, options, seed, drawn);
+    return install_adapters(model, layout, options, drawn);
   }
   AdapterFile file = read_adapter(model, options.from, ZeroAdapter::kAccept, OtherBase::kRefuse);
   check_continues(model, options, file.options);
-  file.options.dropout =
-      options.dropout;  // how to train is the recipe's to say, what the adapter is the file's
-  return attach_file(model, std::move(file));
+  // How to train is the recipe's to say, what the adapter is the file's.
+  file.options.dropout = options.dropout;
+  file.options.freeze_a = options.freeze_a;
+  return install_adapters(model, file.layout, file.options, file.tensors);
 }
 
 AdapterOutline outline_adapters(const Decoder& model, const LoraOptions& options) {
   AdapterOutline outline{.options = options, .modules = {}};
+  AdapterLayout layout;
   if (options.from.empty()) {
-    outline.modules = select_modules(model, options, TargetSource::kRecipe, "lora.target_modules");
+    layout = lay_out(model, options, TargetSource::kRecipe, kTargets);
   } else {
     AdapterFile file = outline_adapter_file(model, options.from);
     check_continues(model, options, file.options);
     outline.options = std::move(file.options);
-    outline.modules = std::move(file.modules);
+    outline.options.freeze_a = options.freeze_a;
+    layout = std::move(file.layout);
   }
-  outline.first_block = -1;
-  const std::unordered_set<std::string> chosen(outline.modules.begin(), outline.modules.end());
-  const ExpertsConfig& experts = model.config.experts;
-  std::int64_t of_experts = 0, expert_ranks = 0;
-  for (std::size_t index = 0; index < model.blocks.size(); ++index) {
-    const auto sparse = expert_linears(model.blocks[index]);
-    model.blocks[index].each_group([&](const LinearGroup& group) {
-      for (const Linear& linear : group.linears) {
-        if (!chosen.contains(linear.name)) continue;
-        if (outline.first_block < 0) outline.first_block = static_cast<std::int64_t>(index);
-        const std::int64_t count =
-            outline.options.r * (linear.weight->in_features() + linear.weight->out_features());
-        outline.parameters += count;
-        (sparse.contains(&linear) ? of_experts : outline.active_parameters) += count;
-        (sparse.contains(&linear) ? expert_ranks : outline.ranks) += outline.options.r;
-      }
-    });
+  outline.modules = layout.adapted_paths();
+  ExpertShare parameters(model), ranks(model);
+  for (const TensorSpec& spec : tensors_of(layout, outline.options)) {
+    if (!is_trained(spec, outline.options)) continue;
+    outline.parameters += elements(spec);
+    parameters.count(spec.name, elements(spec));
   }
-  if (experts.count == 0) return outline;
-  outline.active_parameters += of_experts * experts.per_token / experts.count;
-  outline.ranks += expert_ranks * experts.per_token / experts.count;
+  outline.active_parameters = parameters.active();
+  outline.first_block = std::ssize(model.blocks);
+  const auto touch = [&](const std::string& path) {
+    outline.first_block = std::min(outline.first_block, block_of(model, path));
+  };
+  for (const AdaptedModule& module : layout.adapted) {
+    ranks.count(module.path, method_of(outline.options).kept(module, outline.options));
+    touch(module.path);
+  }
+  outline.ranks = ranks.active();
+  for (const ModuleView& module : layout.whole) touch(module.path);
+  for (const ModuleView& module : layout.biases) touch(module.path);
+  if (!layout.tokens.empty()) touch(kEmbeddingPath);
   return outline;
 }
 
 AdapterSet load_adapter(Decoder& model, const Path& folder, ZeroAdapter zero, OtherBase other) {
-  return attach_file(model, read_adapter(model, folder, zero, other));
+  const AdapterFile file = read_adapter(model, folder, zero, other);
+  return install_adapters(model, file.layout, file.options, file.tensors);
 }
 
 }  // namespace graft

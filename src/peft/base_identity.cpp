@@ -29,6 +29,8 @@ WeightMap weights_of(const Decoder& model) {
   model.each_group([&](const LinearGroup& group) {
     for (const Linear& linear : group.linears) weights[linear.name] = linear.weight;
   });
+  weights[kEmbeddingPath] = model.embedding;
+  weights[model.head.name] = model.head.weight;
   return weights;
 }
 

@@ -1,86 +1,130 @@
 #include "peft/lora.h"
 
-#include <ATen/Functions.h>
-#include <ATen/core/grad_mode.h>
+#include <ATen/ATen.h>
 
 #include <algorithm>
-#include <cassert>
 #include <cmath>
 #include <utility>
 
 #include "base/random.h"
-#include "ops/linear.h"
+#include "peft/embedding_lora.h"
 
 namespace graft {
 namespace {
 
 constexpr char kInitKey[] = "lora init";
+constexpr double kOrthogonalScale = 0.1;
 
-std::uint64_t key_of(const std::string& name) { return hash_name(name.data(), name.size()); }
+template <class Draw>
+at::Tensor filled(at::IntArrayRef shape, const Draw& draw) {
+  at::Tensor tensor = at::empty(shape, at::kFloat);
+  std::generate_n(tensor.mutable_data_ptr<float>(), tensor.numel(),
+                  [&] { return static_cast<float>(draw()); });
+  return tensor;
+}
 
-void draw(RandomStream random, const LoraOptions& options, const at::Tensor& a) {
-  const auto rank = static_cast<double>(options.r), root = std::sqrt(static_cast<double>(a.size(1)));
-  float* values = a.mutable_data_ptr<float>();
-  if (options.init == LoraInit::kGaussian)
-    std::generate_n(values, a.numel(), [&] { return static_cast<float>(random.normal() / rank); });
+at::Tensor normal(RandomStream& random, at::IntArrayRef shape, double deviation) {
+  return filled(shape, [&] { return random.normal() * deviation; });
+}
+
+void draw_orthogonal(RandomStream& random, const AdaptedModule& module, at::Tensor& a, at::Tensor& b) {
+  const std::int64_t r = module.r;
+  const at::Tensor q = std::get<0>(at::linalg_qr(normal(random, {r, r}, 1.0)));
+  const at::Tensor odd = q.slice(0, 0, r, 2), even = q.slice(0, 1, r, 2);
+  a = (normal(random, {module.in, r / 2}, 1.0).mm(odd).t() * kOrthogonalScale).contiguous();
+  b = (normal(random, {r / 2, module.out}, 1.0).t().mm(even) * kOrthogonalScale).contiguous();
+}
+
+void draw_linear(RandomStream random, const AdaptedModule& module, const LoraOptions& options,
+                 AdapterTensors& to) {
+  at::Tensor a, b = at::zeros({module.out, module.r}, at::kFloat);
+  const double root = std::sqrt(static_cast<double>(module.in));
+  if (options.init == LoraInit::kOrthogonal)
+    draw_orthogonal(random, module, a, b);
+  else if (options.init == LoraInit::kGaussian)
+    a = normal(random, {module.r, module.in}, 1.0 / static_cast<double>(module.r));
   else
-    std::generate_n(values, a.numel(),
-                    [&] { return static_cast<float>((2.0 * random.uniform() - 1.0) / root); });
+    a = filled({module.r, module.in}, [&] { return (2.0 * random.uniform() - 1.0) / root; });
+  to[module.path + ".lora_A.weight"] = a;
+  to[module.path + ".lora_B.weight"] = b;
 }
 
 }  // namespace
 
-double lora_scale(const LoraOptions& options) {
-  const auto rank = static_cast<double>(options.r);
-  return options.alpha / (options.use_rslora ? std::sqrt(rank) : rank);
+std::uint64_t module_key(const std::string& path) { return hash_name(path.data(), path.size()); }
+std::string start_name_a(const std::string& module) { return module + ".lora_A.start"; }
+std::string start_name_b(const std::string& module) { return module + ".lora_B.start"; }
+
+void draw_lora(const AdapterLayout& layout, const LoraOptions& options, std::uint64_t seed,
+               AdapterTensors& to) {
+  const std::uint64_t key = mix(seed, module_key(kInitKey));
+  for (const AdaptedModule& module : layout.adapted) {
+    const RandomStream random(mix(key, module_key(module.path)));
+    if (module.kind == ModuleKind::kEmbedding)
+      draw_embedding_lora(random, module, to);
+    else
+      draw_linear(random, module, options, to);
+  }
 }
 
-LoraFactors fresh_factors(const Linear& linear, const LoraOptions& options, std::uint64_t seed) {
-  const std::int64_t in = linear.weight->in_features();
-  LoraFactors factors{linear.name, at::empty({options.r, in}, at::kFloat),
-                      at::zeros({linear.weight->out_features(), options.r}, at::kFloat)};
-  draw(RandomStream(mix(mix(seed, key_of(kInitKey)), key_of(linear.name))), options, factors.a);
+std::vector<TensorSpec> lora_tensors(const AdaptedModule& module) {
+  if (module.kind == ModuleKind::kEmbedding) return embedding_lora_tensors(module);
+  return {{module.path + ".lora_A.weight", {module.r, module.in}},
+          {module.path + ".lora_B.weight", {module.out, module.r}}};
+}
+
+LoraFactors lora_factors(const AdaptedModule& module, const AdapterTensors& tensors) {
+  LoraFactors factors{.module = module.path,
+                      .a = tensors.at(module.path + ".lora_A.weight"),
+                      .b = tensors.at(module.path + ".lora_B.weight"),
+                      .scale = module.scale};
+  if (const auto start = tensors.find(start_name_a(module.path)); start != tensors.end()) {
+    factors.start_a = start->second;
+    factors.minus_start_b = tensors.at(start_name_b(module.path));
+  }
   return factors;
 }
 
-Lora::Lora(std::vector<LoraFactors> factors, const LoraOptions& options)
-    : factors_(std::move(factors)), scale_(lora_scale(options)), dropout_(options.dropout) {
-  for (const LoraFactors& entry : factors_) {
-    if (!entry.a.defined()) continue;
-    entry.a.set_requires_grad(true);
-    entry.b.set_requires_grad(true);
+Lora::Lora(LoraFactors factors, bool freeze_a) : factors_(std::move(factors)) {
+  factors_.a.set_requires_grad(!freeze_a);
+  factors_.b.set_requires_grad(true);
+}
+
+at::Tensor Lora::a() const {
+  const auto& [a, start] = std::pair(factors_.a, factors_.start_a);
+  return start.defined() ? at::cat({a - start, start}) : a;
+}
+
+at::Tensor Lora::b() const {
+  const auto& [b, minus_start] = std::pair(factors_.b, factors_.minus_start_b);
+  return minus_start.defined() ? at::cat({b, b + minus_start}, 1) : b;
+}
+
+std::int64_t Lora::factors_version() const {
+  return static_cast<std::int64_t>(factors_.a._version()) + static_cast<std::int64_t>(factors_.b._version());
+}
+
+std::optional<LoraTerm> Lora::term(const Linear& linear, at::ScalarType /*dtype*/) const {
+  return LoraTerm{.weight = linear.weight,
+                  .bias = linear.bias,
+                  .a = a(),
+                  .b = b(),
+                  .scale = factors_.scale,
+                  .module = module_key(linear.name)};
+}
+
+std::vector<StoredTensor> Lora::stored() const {
+  std::vector<StoredTensor> both = {{module() + ".lora_A.weight", {factors_.a}, 0},
+                                    {module() + ".lora_B.weight", {factors_.b}, 1}};
+  if (factors_.start_a.defined()) {
+    both[0].parts.push_back(factors_.start_a);
+    both[1].parts.push_back(factors_.minus_start_b);
   }
+  return both;
 }
 
-std::vector<at::Tensor> Lora::forward(const LinearInput& input, const std::vector<Linear>& group,
-                                      const Pass& pass, const LinearOutput& output) const {
-  assert(group.size() == factors_.size());
-  std::vector<LoraTerm> terms;
-  terms.reserve(group.size());
-  for (std::size_t i = 0; i < group.size(); ++i)
-    terms.push_back(
-        {group[i].weight, group[i].bias, factors_[i].a, factors_[i].b, scale_, key_of(group[i].name)});
-  std::optional<LoraDropout> dropout;
-  if (pass.dropout && dropout_ > 0) dropout = LoraDropout{dropout_, *pass.dropout, pass.layout};
-  return lora_linear(input, terms, dropout, output);
-}
-
-std::vector<Parameter> Lora::parameters() const {
-  std::vector<Parameter> parameters;
-  for (const LoraFactors& entry : factors_) {
-    if (!entry.a.defined()) continue;
-    parameters.push_back({entry.module + ".lora_A.weight", entry.a});
-    parameters.push_back({entry.module + ".lora_B.weight", entry.b});
-  }
-  return parameters;
-}
-
-at::Tensor Lora::merge_into(const Linear& linear, const at::Tensor& rows, std::int64_t first) const {
-  const at::NoGradGuard no_grad;
-  const auto found = std::find_if(factors_.begin(), factors_.end(),
-                                  [&](const LoraFactors& entry) { return entry.module == linear.name; });
-  if (found == factors_.end() || !found->a.defined()) return rows;
-  return at::addmm(rows, found->b.narrow(0, first, rows.size(0)), found->a, 1.0, scale_);
+at::Tensor Lora::merge_into(const Linear& /*linear*/, const at::Tensor& rows, std::int64_t first) const {
+  return at::addmm(rows, b().narrow(0, first, rows.size(0)), a(), 1.0, factors_.scale);
 }
 
 }  // namespace graft

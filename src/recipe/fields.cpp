@@ -49,9 +49,68 @@ Type<TargetModules> target_modules() {
   return type;
 }
 
+/// A map from expressions for module paths to values, in its own order.
+template <class Value>
+Type<ModulePattern<Value>> module_pattern(Type<Value> value) {
+  Type<ModulePattern<Value>> type;
+  type.schema = {{"type", "object"}, {"additionalProperties", value.schema}};
+  type.read = [value](const YamlNode& node, const std::string& path, ModulePattern<Value>& pattern) {
+    if (node.kind != YamlKind::kMap)
+      fail_at(node.place, path, "wrong type", describe(node), "a map {module: value}");
+    pattern.clear();
+    for (const YamlEntry& entry : node.entries) {
+      pattern.emplace_back(entry.key, Value{});
+      value.read(entry.value, path + "." + entry.key, pattern.back().second);
+    }
+  };
+  type.write = [value](const ModulePattern<Value>& pattern) {
+    Json result = Json::object();
+    for (const auto& [key, one] : pattern) result[key] = value.write(one);
+    return result;
+  };
+  return type;
+}
+
+constexpr std::string_view kPissaNiter = "pissa_niter_";
+
+/// One word for LoraOptions::init and pissa_niter.
+Type<LoraOptions> init() {
+  const Type<LoraInit> words = choice<LoraInit>({{"kaiming", LoraInit::kKaiming},
+                                                 {"gaussian", LoraInit::kGaussian},
+                                                 {"orthogonal", LoraInit::kOrthogonal},
+                                                 {"pissa", LoraInit::kPissa},
+                                                 {"olora", LoraInit::kOlora}},
+                                                {"eva", "corda", "loftq", "lora_ga", "mica"});
+  Type<LoraOptions> type;
+  type.schema = {
+      {"oneOf", {words.schema, Json{{"type", "string"}, {"pattern", "^pissa_niter_[1-9][0-9]*$"}}}}};
+  type.read = [read = words.read](const YamlNode& node, const std::string& path, LoraOptions& options) {
+    if (node.kind != YamlKind::kScalar || !node.text.starts_with(kPissaNiter)) {
+      options.pissa_niter = 0;
+      return read(node, path, options.init);
+    }
+    const auto niter = parse_integer(std::string_view(node.text).substr(kPissaNiter.size()));
+    if (!niter || *niter < 1)
+      fail_at(node.place, path, "unknown value", node.text, "pissa_niter_N, N from 1");
+    options.init = LoraInit::kPissa;
+    options.pissa_niter = *niter;
+  };
+  type.write = [write = words.write](const LoraOptions& options) -> Json {
+    if (options.pissa_niter > 0) return std::string(kPissaNiter) + std::to_string(options.pissa_niter);
+    return write(options.init);
+  };
+  return type;
+}
+
 Type<LoraOptions> lora() {
   return Record<LoraOptions>()
-      .later("method", "lora", "kind of adapter")
+      .key("method", &LoraOptions::method,
+           choice<AdapterMethod>({{"lora", AdapterMethod::kLora},
+                                  {"dora", AdapterMethod::kDora},
+                                  {"vera", AdapterMethod::kVera},
+                                  {"ia3", AdapterMethod::kIa3}},
+                                 {"adalora", "loha", "lokr", "oft", "boft", "fourierft"}),
+           "kind of adapter")
       .key("r", &LoraOptions::r, integer(from(1)), "rank of the adapters")
       .key("alpha", &LoraOptions::alpha, number(above(0)), "the adapters' output is scaled by alpha / r")
       .key("dropout", &LoraOptions::dropout, number(from_to_below(0, 1)),
@@ -60,16 +119,31 @@ Type<LoraOptions> lora() {
            "all-linear, a list of names, or one regular expression that matches the whole name")
       .key("exclude_modules", &LoraOptions::exclude_modules, target_modules(),
            "modules left out, in the same form")
-      .later("layers_to_transform", Json::array(), "layers that get adapters")
-      .later("rank_pattern", Json::object(), "ranks of single modules")
-      .later("alpha_pattern", Json::object(), "alphas of single modules")
-      .later("modules_to_save", Json::array(), "modules trained whole")
-      .later("trainable_tokens", Json::array(), "token embeddings trained")
+      .key("layers_to_transform", &LoraOptions::layers_to_transform, list_of(integer(from(0))),
+           "blocks that get adapters, from 0; empty: all")
+      .key("layers_pattern", &LoraOptions::layers_pattern, list_of(text()),
+           "name of the list of blocks, where a path has several numbers")
+      .key("rank_pattern", &LoraOptions::rank_pattern, module_pattern(integer(from(1))),
+           "ranks of single modules, by the end of their names; the first that matches counts")
+      .key("alpha_pattern", &LoraOptions::alpha_pattern, module_pattern(number(above(0))),
+           "alphas of single modules")
+      .key("modules_to_save", &LoraOptions::modules_to_save, list_of(text()),
+           "modules trained whole, by the end of their names")
+      .key("trainable_tokens", &LoraOptions::trainable_tokens, list_of(integer(from(0))),
+           "ids of tokens whose embeddings are trained")
+      .key("bias", &LoraOptions::bias,
+           choice<TrainedBias>({{"none", TrainedBias::kNone},
+                                {"all", TrainedBias::kAll},
+                                {"lora_only", TrainedBias::kLoraOnly}}),
+           "biases of the base that are trained: of all linears, or of those with adapters")
       .key("use_rslora", &LoraOptions::use_rslora, boolean(), "scale by alpha / sqrt(r) instead")
-      .key("init", &LoraOptions::init,
-           choice<LoraInit>({{"kaiming", LoraInit::kKaiming}, {"gaussian", LoraInit::kGaussian}},
-                            {"pissa", "olora"}),
-           "how A starts; B starts at zero")
+      .key("freeze_a", &LoraOptions::freeze_a, boolean(), "train B alone (LoRA-FA)")
+      .part("init", init(),
+            "how A starts (B at zero); orthogonal: both; pissa, pissa_niter_N, olora: parts of the weight, "
+            "which "
+            "are subtracted again")
+      .key("feedforward_modules", &LoraOptions::feedforward_modules, list_of(text()),
+           "modules that ia3 scales at their input")
       .key("from", &LoraOptions::from, path_text(), "adapter folder to continue from, relative to this file")
       .type();
 }
@@ -195,7 +269,9 @@ Type<OptimOptions> optim() {
       .part("betas", betas(), "decay rates of the two moments")
       .key("eps", &OptimOptions::eps, number(above(0)), "added to the root of the second moment")
       .key("loraplus_lr_ratio", &OptimOptions::loraplus_lr_ratio, number(above(0)),
-           "learning rate of B over that of A")
+           "learning rate of B over that of A (LoRA+)")
+      .key("loraplus_lr_embedding", &OptimOptions::loraplus_lr_embedding, number(above(0)),
+           "learning rate of an embedding's adapter where loraplus_lr_ratio is not 1")
       .type();
 }
 

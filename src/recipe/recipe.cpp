@@ -40,6 +40,33 @@ bool lies_in(const Path& inner, const Path& outer) {
   return std::mismatch(b.begin(), b.end(), a.begin(), a.end()).first == b.end();
 }
 
+/// A key of section lora that another one contradicts.
+void check_lora(const LoraOptions& lora, const YamlNode& tree) {
+  const auto refuse = [&](bool bad, const char* key, const std::string& what, const std::string& got,
+                          const std::string& want) {
+    const YamlNode* node = find_path(tree, std::string("lora.") + key);
+    if (bad) fail_at(node ? node->place : tree.place, std::string("lora.") + key, what, got, want);
+  };
+  refuse(!lora.layers_pattern.empty() && lora.layers_to_transform.empty(), "layers_pattern",
+         "needs lora.layers_to_transform", "none", "numbers of blocks there");
+  refuse(!lora.layers_to_transform.empty() && !lora.target_modules.pattern.empty(), "layers_to_transform",
+         "does not go with an expression in lora.target_modules", printable(lora.target_modules.pattern),
+         "a list of names there");
+  const bool factors = lora.method == AdapterMethod::kLora || lora.method == AdapterMethod::kDora;
+  const auto of_factors = [&](bool said, const char* key) {
+    refuse(!factors && said, key, "does not go with lora.method",
+           lora.method == AdapterMethod::kVera ? "vera" : "ia3", "lora or dora there");
+  };
+  of_factors(lora.init != LoraInit::kKaiming, "init");
+  of_factors(lora.use_rslora, "use_rslora");
+  of_factors(lora.freeze_a, "freeze_a");
+  of_factors(!lora.rank_pattern.empty(), "rank_pattern");
+  of_factors(!lora.alpha_pattern.empty(), "alpha_pattern");
+  of_factors(!lora.trainable_tokens.empty(), "trainable_tokens");
+  refuse(lora.method == AdapterMethod::kIa3 && lora.bias != TrainedBias::kNone, "bias",
+         "does not go with lora.method", "ia3", "lora, dora or vera there");
+}
+
 /// The rules that join several keys.
 void check_together(const Recipe& recipe, const YamlNode& tree) {
   check_exclusive(tree);
@@ -62,6 +89,7 @@ void check_together(const Recipe& recipe, const YamlNode& tree) {
     fail_at(find_path(tree, "lora.target_modules")->place, "lora.target_modules", "names no module",
             "nothing", "all-linear, names, or a regular expression");
   }
+  check_lora(recipe.lora, tree);
   if (recipe.lora.exclude_modules.all_linear) {
     fail_at(find_path(tree, "lora.exclude_modules")->place, "lora.exclude_modules", "leaves no module",
             "all-linear", "names, or a regular expression");
@@ -83,7 +111,7 @@ std::string flow_text(const Json& value) {
   if (!value.is_structured()) return scalar_text(value);
   std::vector<std::string> parts;
   for (const auto& [key, item] : value.items()) {
-    parts.push_back(value.is_object() ? key + ": " + flow_text(item) : flow_text(item));
+    parts.push_back(value.is_object() ? yaml_scalar(key) + ": " + flow_text(item) : flow_text(item));
   }
   return (value.is_object() ? "{" : "[") + join(parts, ", ") + (value.is_object() ? "}" : "]");
 }
@@ -92,7 +120,7 @@ void write_keys(const Json& keys, const std::string& indent, std::string& yaml) 
   for (const auto& [key, value] : keys.items()) {
     const bool section = value.is_object() && !value.empty();
     const bool list_of_maps = value.is_array() && !value.empty() && value.front().is_object();
-    yaml += indent + key + ":";
+    yaml += indent + yaml_scalar(key) + ":";
     if (!section && !list_of_maps) yaml += " " + flow_text(value);
     yaml += "\n";
     if (section) write_keys(value, indent + "  ", yaml);
@@ -122,7 +150,9 @@ Json to_json(const Recipe& recipe) {
   if (recipe.schedule.warmup_steps > 0) json["schedule"].erase("warmup_ratio");
   // what the adapter of lora.from decides is written only where the recipe said it: then they must agree
   const auto& given = recipe.lora.given;
-  for (const char* key : {"r", "alpha", "target_modules", "exclude_modules", "use_rslora"}) {
+  for (const char* key : {"method", "r", "alpha", "target_modules", "exclude_modules", "layers_to_transform",
+                          "layers_pattern", "rank_pattern", "alpha_pattern", "modules_to_save",
+                          "trainable_tokens", "bias", "use_rslora", "feedforward_modules"}) {
     const bool decided_elsewhere =
         !recipe.lora.from.empty() && std::find(given.begin(), given.end(), key) == given.end();
     if (decided_elsewhere) json["lora"].erase(key);

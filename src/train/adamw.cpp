@@ -20,13 +20,36 @@ std::vector<at::Tensor> zeros_like_all(const std::vector<at::Tensor>& values) {
   return parts;
 }
 
+// Groups of parameters that are updated alike; in this order.
+enum Kind : std::size_t { kOthers, kB, kEmbedding, kUndecayed, kKinds };
+
+bool is_norm_or_bias(const std::string& name) {
+  const std::string module = name.substr(0, name.rfind('.'));
+  return name.ends_with(".bias") || (name.ends_with(".weight") && module.ends_with("norm"));
+}
+
+Kind kind_of(const Parameter& parameter) {
+  const auto has = [&](const char* part) { return parameter.name.find(part) != std::string::npos; };
+  if (has(".lora_embedding_")) return kEmbedding;
+  if (is_norm_or_bias(parameter.name)) return kUndecayed;
+  return has(".lora_B.") || parameter.value.dim() == 1 ? kB : kOthers;
+}
+
 }  // namespace
 
-AdamW::AdamW(const std::vector<Parameter>& parameters, const OptimOptions& options)
-    : options_(options), groups_(2) {
-  groups_[1].lr_ratio = options.loraplus_lr_ratio;
+AdamW::Group AdamW::group_for(const OptimOptions& options, std::size_t kind) {
+  Group group;
+  const bool plus = options.loraplus_lr_ratio != 1.0;
+  if (kind == kB || kind == kUndecayed) group.lr_ratio = options.loraplus_lr_ratio;
+  if (kind == kEmbedding && plus) group.lr_ratio = options.loraplus_lr_embedding / options.learning_rate;
+  if (kind != kUndecayed) group.weight_decay = options.weight_decay;
+  return group;
+}
+
+AdamW::AdamW(const std::vector<Parameter>& parameters, const OptimOptions& options) : options_(options) {
+  for (std::size_t kind = 0; kind < kKinds; ++kind) groups_.push_back(group_for(options, kind));
   for (const Parameter& parameter : parameters) {
-    Group& group = groups_[parameter.name.find("lora_B") != std::string::npos ? 1 : 0];
+    Group& group = groups_[kind_of(parameter)];
     group.names.push_back(parameter.name);
     group.values.push_back(parameter.value);
   }
@@ -68,8 +91,10 @@ void AdamW::step(double learning_rate) {
     }
     if (values.empty()) continue;
     at::_fused_adamw_(values, gradients, exp_avgs, exp_avg_sqs, {}, steps, learning_rate * group.lr_ratio,
-                      options_.beta1, options_.beta2, options_.weight_decay, options_.eps, /*amsgrad=*/false,
+                      options_.beta1, options_.beta2, group.weight_decay, options_.eps, /*amsgrad=*/false,
                       /*maximize=*/false);
+    // The fused update does not tell that it wrote: what is derived from a value is known by its version.
+    for (const at::Tensor& value : values) value.unsafeGetTensorImpl()->bump_version();
   }
   drop_gradients();
 }

@@ -10,8 +10,10 @@
 namespace graft {
 
 /// AdamW over the fp32 masters of the adapters. Its whole state is the two moments and the step count.
-/// Source: Loshchilov & Hutter, "Decoupled Weight Decay Regularization" (2019); LoRA+ groups: Hayou et al.
-/// (2024), B learns loraplus_lr_ratio times as fast as A.
+/// Biases and norms' weights do not decay, as in Hugging Face's Trainer. With loraplus_lr_ratio, PEFT's
+/// groups: B and all vectors learn that many times as fast, an embedding's adapter at loraplus_lr_embedding.
+/// Source: Loshchilov & Hutter, "Decoupled Weight Decay Regularization" (2019); Hayou et al., "LoRA+" (2024);
+/// create_loraplus_optimizer of huggingface/peft.
 class AdamW {
  public:
   /// `parameters` are kept by reference to their tensors; moments start at zero.
@@ -34,8 +36,11 @@ class AdamW {
   struct Group {
     std::vector<at::Tensor> values, exp_avgs, exp_avg_sqs;
     std::vector<std::string> names;
-    double lr_ratio = 1.0;
+    double lr_ratio = 1.0;  // of the step's learning rate
+    double weight_decay = 0.0;
   };
+  static Group group_for(const OptimOptions& options, std::size_t kind);
+
   OptimOptions options_;
   std::vector<Group> groups_;
   std::int64_t steps_ = 0;

@@ -83,13 +83,12 @@ std::vector<std::pair<std::int64_t, Path>> checkpoints_newest_first(const Path& 
 }
 
 // Copies each named tensor of the file into its parameter, bit for bit.
-void read_tensors(const SafetensorsFile& file, const std::vector<Parameter>& parameters,
-                  const std::string& prefix) {
+void read_tensors(const SafetensorsFile& file, const std::vector<Parameter>& parameters) {
   check(file.tensors().size() == parameters.size(), file.path().string(), ": holds ", file.tensors().size(),
         " tensors, want ", parameters.size());
   for (const Parameter& parameter : parameters) {
-    const TensorView* tensor = file.find(prefix + parameter.name);
-    check(tensor != nullptr, file.path().string(), ": tensor ", prefix, parameter.name, " is missing");
+    const TensorView* tensor = file.find(parameter.name);
+    check(tensor != nullptr, file.path().string(), ": tensor ", parameter.name, " is missing");
     check(tensor->dtype == DType::kF32 && tensor->shape == parameter.value.sizes().vec(),
           file.path().string(), ": tensor ", tensor->name, " has shape ", tensor->shape_text(),
           ", want another");
@@ -139,9 +138,8 @@ RunState read_state(const Path& checkpoint) {
 
 RunState restore_checkpoint(const Path& checkpoint, AdapterSet& adapters, AdamW& optimizer) {
   const RunState state = read_state(checkpoint);
-  read_tensors(SafetensorsFile(checkpoint / "adapter" / "adapter_model.safetensors"), adapters.parameters,
-               "base_model.model.");
-  read_tensors(SafetensorsFile(checkpoint / "optimizer.safetensors"), optimizer.state(), "");
+  restore_adapter(adapters, checkpoint / "adapter");
+  read_tensors(SafetensorsFile(checkpoint / "optimizer.safetensors"), optimizer.state());
   optimizer.set_steps(state.step);
   return state;
 }

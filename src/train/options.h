@@ -27,7 +27,8 @@ struct OptimOptions {
   double weight_decay = 0.0;
   double beta1 = 0.9, beta2 = 0.999;
   double eps = 1e-8;
-  double loraplus_lr_ratio = 1.0;  ///< learning rate of B over that of A
+  double loraplus_lr_ratio = 1.0;       ///< learning rate of B over that of A
+  double loraplus_lr_embedding = 1e-6;  ///< of an embedding's adapter; used where the ratio is not 1
 };
 
 /// Section `schedule`.

@@ -167,6 +167,21 @@ TYPED_TEST(RowKernelsTest, DropsTheSameElementsOnEveryPath) {
   });
 }
 
+TYPED_TEST(RowKernelsTest, SpreadsAGainsGradientLikeThePlainLoop) {
+  using T = TypeParam;
+  this->on_every_path([](const auto& fast, const auto& plain, std::int64_t width, const std::string& what) {
+    const auto n = static_cast<std::size_t>(kRows * width);
+    const auto dy = random_row<T>(kRows * width, 1), y = random_row<T>(kRows * width, 2);
+    const auto gain = random_row<float>(width, 3);
+    std::vector<T> dz(n), want_dz(n);
+    std::vector<float> sums(static_cast<std::size_t>(width), 0.5F), want_sums = sums;
+    fast.gain_backward(dy.data(), y.data(), gain.data(), kRows, width, dz.data(), sums.data());
+    plain.gain_backward(dy.data(), y.data(), gain.data(), kRows, width, want_dz.data(), want_sums.data());
+    EXPECT_EQ(std::memcmp(dz.data(), want_dz.data(), n * sizeof(T)), 0) << what;
+    expect_close(sums, want_sums, kFloatTolerance, what + ", sums");
+  });
+}
+
 TYPED_TEST(RowKernelsTest, ScalesLikeThePlainLoop) {
   using T = TypeParam;
   this->on_every_path([](const auto& fast, const auto& plain, std::int64_t count, const std::string& what) {

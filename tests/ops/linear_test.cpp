@@ -102,6 +102,88 @@ TEST(LoraLinear, MatchesAtenInEveryType) {
   }
 }
 
+// The example without biases, its first and last term with gains.
+struct GainedExample : Example {
+  at::Tensor g0 = random({5}), g2 = random({6});
+
+  Tensors inputs(at::ScalarType dtype) const {
+    Tensors all = Example::inputs(dtype);
+    all.push_back(trained(g0, dtype)), all.push_back(trained(g2, dtype));
+    return all;
+  }
+  std::vector<LoraTerm> terms(const Tensors& in) const {
+    std::vector<LoraTerm> terms = Example::terms(in);
+    for (auto& term : terms) term.bias = {};
+    terms[0].gain = in[5], terms[2].gain = in[6];
+    return terms;
+  }
+  at::Tensor reference(const Tensors& in) const {
+    const auto y = [&](std::size_t i) { return at::linear(in[0], w[i].to(in[0].scalar_type())); };
+    return at::cat({(y(0) + kScale * at::linear(at::linear(in[0], in[1]), in[2])) * in[5], y(1),
+                    (y(2) + kScale * at::linear(at::linear(in[0], in[3]), in[4])) * in[6]},
+                   1);
+  }
+};
+
+TEST(LoraLinear, WithGainsMatchesFiniteDifferences) {
+  at::manual_seed(11);
+  const GainedExample example;
+  for (const auto& dropout :
+       {std::optional<LoraDropout>(), std::optional(dropout_of({{0, 3, kT}, {11, 12}}))})
+    expect_finite_differences(
+        [&](const Tensors& in) { return at::cat(lora_linear(in[0], example.terms(in), dropout), 1); },
+        example.inputs(at::kDouble));
+}
+
+TEST(LoraLinear, WithGainsMatchesAtenInEveryType) {
+  at::manual_seed(12);
+  const GainedExample example;
+  const auto op = [&](const Tensors& in) {
+    return at::cat(lora_linear(in[0], example.terms(in), std::nullopt), 1);
+  };
+  const auto want_inputs = example.inputs(at::kDouble);
+  const auto dy = random({kT, 15});
+  const auto want = gradients([&](const Tensors& in) { return example.reference(in); }, want_inputs, dy);
+  for (const auto& [dtype, tolerance] : {std::pair{at::kFloat, kFp32}, std::pair{at::kBFloat16, kBf16}}) {
+    const auto inputs = example.inputs(dtype);
+    EXPECT_LT(relative_difference(op(inputs), example.reference(want_inputs)), tolerance);
+    const auto got = gradients(op, inputs, dy.to(dtype));
+    for (std::size_t i = 0; i < got.size(); ++i)
+      EXPECT_LT(relative_difference(got[i], want[i]), tolerance) << "input " << i;
+  }
+}
+
+TEST(LoraLinear, AGainOfZeroHasNoGradientAndStopsThatOfItsColumn) {
+  at::manual_seed(13);
+  const GainedExample example;
+  auto in = example.inputs(at::kFloat);
+  in[5].zero_();
+  const auto got = gradients(
+      [&](const Tensors& leaves) { return lora_linear(leaves[0], example.terms(leaves), std::nullopt)[0]; },
+      in, random({kT, 5}, at::kFloat));
+  for (const std::size_t i : {0, 1, 2, 5}) EXPECT_EQ(got[i].abs().max().item<float>(), 0.0F) << i;
+}
+
+TEST(LoraLinear, OfAFrozenAOnlyBGetsAGradient) {
+  at::manual_seed(14);
+  const Example example;
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    auto in = example.inputs(dtype);
+    const auto run = [&] {
+      torch::autograd::backward({at::cat(lora_linear(in[0], example.terms(in), std::nullopt), 1)},
+                                {at::ones({kT, 15}, dtype)});
+    };
+    for (auto& t : in) t.set_requires_grad(true);
+    run();
+    const at::Tensor both = in[2].grad().clone();
+    for (auto& t : in) t.mutable_grad().reset();
+    in[1].set_requires_grad(false), in[3].set_requires_grad(false);
+    run();
+    EXPECT_FALSE(in[1].grad().defined() || in[3].grad().defined());
+    EXPECT_TRUE(at::equal(in[2].grad(), both));
+  }
+}
+
 TEST(LoraLinear, GivesFrozenTensorsNoGradient) {
   at::manual_seed(4);
   const Example example;

@@ -44,15 +44,9 @@ TEST(AdapterConfig, MissingKeysHavePeftsDefaults) {
 
 TEST(AdapterConfig, RefusesEachFeatureItLacksByKey) {
   const std::vector<std::pair<std::string, std::string>> features = {
-      {"use_dora", "true"},
-      {"rank_pattern", R"({"q_proj": 2})"},
-      {"alpha_pattern", R"({"q_proj": 2})"},
-      {"modules_to_save", R"(["lm_head"])"},
-      {"trainable_token_indices", "[1]"},
-      {"bias", R"("all")"},
       {"lora_bias", "true"},
-      {"layers_to_transform", "0"},
-      {"layers_to_transform", "[1]"},
+      {"bias", R"("some")"},
+      {"trainable_token_indices", R"({"lm_head": [1]})"},
       {"layer_replication", "[[0, 1]]"},
       {"target_parameters", R"(["w"])"},
       {"fan_in_fan_out", "true"},
@@ -70,6 +64,49 @@ TEST(AdapterConfig, RefusesEachFeatureItLacksByKey) {
   }
 }
 
+TEST(AdapterConfig, ReadsEachOptionOfLora) {
+  const LoraOptions options =
+      read_config_text(config_with(
+                           R"("use_dora": true, "rank_pattern": {"b": 3, "a": 2}, "alpha_pattern": {"a": 2.5},
+      "modules_to_save": ["lm_head"], "trainable_token_indices": {"embed_tokens": [4, 1]}, "bias": "lora_only",
+      "layers_to_transform": 0, "layers_pattern": "h")"))
+          .options;
+  EXPECT_EQ(options.method, AdapterMethod::kDora);
+  EXPECT_EQ(options.rank_pattern, (ModulePattern<std::int64_t>{{"b", 3}, {"a", 2}}));  // order of the file
+  EXPECT_EQ(options.alpha_pattern, (ModulePattern<double>{{"a", 2.5}}));
+  EXPECT_EQ(options.modules_to_save, std::vector<std::string>{"lm_head"});
+  EXPECT_EQ(options.trainable_tokens, (std::vector<std::int64_t>{4, 1}));
+  EXPECT_EQ(options.bias, TrainedBias::kLoraOnly);
+  EXPECT_EQ(options.layers_to_transform, std::vector<std::int64_t>{0});  // a layer, not "off"
+  EXPECT_EQ(options.layers_pattern, std::vector<std::string>{"h"});
+}
+
+TEST(AdapterConfig, WritesPatternsInTheirOwnOrderForTheFirstCounts) {
+  LoraOptions options;
+  options.rank_pattern = {{"v_proj", 3}, {".*", 2}};
+  options.init = LoraInit::kPissa;  // written with what is subtracted again: twice the rank, the same scale
+  const Json config = adapter_config_json(options, {"q_proj"}, "");
+  EXPECT_EQ(to_text(config["rank_pattern"]), R"({"v_proj":6,".*":4})");
+  EXPECT_EQ(to_text(config["lora_alpha"]), "64");
+  EXPECT_EQ(to_text(config["init_lora_weights"]), "true");
+}
+
+TEST(AdapterConfig, WhereATypeHasNoKeyForItModulesAreNamedOneByOne) {
+  const std::vector<std::string> modules = {"model.layers.1.mlp.up_proj"};
+  LoraOptions options;
+  options.method = AdapterMethod::kIa3;
+  options.layers_to_transform = {1};
+  const Json vectors = adapter_config_json(options, modules, "");
+  EXPECT_EQ(vectors["target_modules"], Json(modules));
+  EXPECT_FALSE(vectors.contains("layers_to_transform"));
+  options.method = AdapterMethod::kVera;
+  EXPECT_EQ(adapter_config_json(options, modules, "")["target_modules"], Json({"up_proj"}));
+  options.exclude_modules.names = {"down_proj"};
+  const Json vera = adapter_config_json(options, modules, "");
+  EXPECT_EQ(vera["target_modules"], Json(modules));
+  EXPECT_FALSE(vera.contains("exclude_modules"));
+}
+
 TEST(AdapterConfig, AcceptsTheSameFeaturesSwitchedOff) {
   EXPECT_EQ(read_config_text(
                 config_with(R"("use_dora": false, "rank_pattern": {}, "modules_to_save": null, "bias": "none",
@@ -85,7 +122,7 @@ TEST(AdapterConfig, RefusesMalformedValues) {
   for (const char* text :
        {R"({"peft_type": "LORA", "r": 0})", R"({"peft_type": "LORA", "r": 2.5})",
         R"({"peft_type": "LORA", "r": -1})", R"({"peft_type": "LORA", "target_modules": 3})",
-        R"({"peft_type": "LORA", "target_modules": [3]})", R"({"peft_type": "VERA"})", R"({"r": 4})", R"([])",
+        R"({"peft_type": "LORA", "target_modules": [3]})", R"({"peft_type": "LOHA"})", R"({"r": 4})", R"([])",
         R"({"peft_type": "LORA")", ""})
     EXPECT_THROW(read_config_text(text), Error) << text;
 }

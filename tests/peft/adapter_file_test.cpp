@@ -158,10 +158,11 @@ TEST(AdapterFile, RefusesAnUnexpectedTensorAndNamesTheNearest) {
 TEST(AdapterFile, SaysWhatAForeignTensorMeans) {
   const std::vector<std::pair<std::string, std::string>> cases = {
       {"base_model.model.model.layers.0.self_attn.q_proj.lora_magnitude_vector", "DoRA"},
-      {"base_model.model.model.embed_tokens.lora_embedding_A", "embeddings"},
+      {"base_model.model.model.embed_tokens.lora_embedding_A", "an embedding"},
       {"base_model.model.lm_head.weight", "modules_to_save"},
-      {"base_model.model.lm_head.base_layer.weight", "replace"},
+      {"base_model.model.model.layers.0.self_attn.q_proj.base_layer.weight", "replace"},
       {"model.layers.0.self_attn.q_proj.lora_A.weight", "base_model.model."},
+      {"base_model.model.model.layers.0.self_attn.q_proj.bias", "a trained bias"},
       {"base_model.model.model.layers.7.self_attn.q_proj.lora_A.weight", "linears"}};
   for (const auto& [name, part] : cases) {
     const Error error =
@@ -199,14 +200,101 @@ TEST(AdapterFile, RefusesATensorThatIsThereTwice) {
   EXPECT_TRUE(says(error, "twice")) << error.what();
 }
 
-TEST(AdapterFile, RefusesATargetedHeadOrEmbedding) {
-  EXPECT_TRUE(says(load_error([](FileTensors&, Json& config) {
-                     config["target_modules"] = {"q_proj", "lm_head"};
-                   }),
-                   "lm_head"));
+TEST(AdapterFile, ATargetedHeadOrEmbeddingNeedsItsFactors) {
   EXPECT_TRUE(
-      says(load_error([](FileTensors&, Json& config) { config["target_modules"] = {"embed_tokens"}; }),
-           "embed_tokens"));
+      says(load_error([](FileTensors&, Json& config) { config["target_modules"].push_back("lm_head"); }),
+           "lm_head.lora_A.weight"));
+  EXPECT_TRUE(
+      says(load_error([](FileTensors&, Json& config) { config["target_modules"].push_back("embed_tokens"); }),
+           "lora_embedding_A"));
+}
+
+// Files trained on a model that is part of another one, or by an older PEFT.
+TEST(AdapterFile, ReadsTheNamesOfWrappedModels) {
+  for (const std::string wrapper :
+       {"model.language_model.", "language_model.model.", "model.model.", "language_model."}) {
+    const TestFolder folder;
+    write_changed(folder.path(), [&](FileTensors& tensors, Json& config) {
+      FileTensors renamed;
+      for (auto& [name, tensor] : tensors) {
+        const std::string start = "base_model.model.model.";
+        renamed["base_model.model." + wrapper + name.substr(start.size())] = tensor;
+      }
+      tensors = renamed;
+      config["target_modules"] = ".*language_model.*_proj|.*model\\.model\\..*_proj";
+    });
+    Decoder model = tiny_model(), plain = tiny_model();
+    const auto read = values_of(load_adapter(model, folder.path(), ZeroAdapter::kRefuse));
+    const auto wanted = values_of(load_adapter(plain, kPeftGolden / "plain", ZeroAdapter::kRefuse));
+    ASSERT_EQ(read.size(), wanted.size()) << wrapper;
+    for (const auto& [name, value] : wanted) EXPECT_TRUE(at::equal(read.at(name), value)) << name;
+  }
+}
+
+TEST(AdapterFile, RefusesModulesUnderTwoWrappers) {
+  const Error error = load_error([](FileTensors& tensors, Json&) {
+    tensors["base_model.model.model.language_model.layers.1.self_attn.q_proj.lora_A.weight"] = tensors.at(kQ);
+  });
+  EXPECT_TRUE(says(error, "language_model")) << error.what();
+}
+
+// The set of adapters that PEFT loads without a word, or that are broken.
+TEST(AdapterFile, RefusesEachUnusualFileByName) {
+  const std::string b = "base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight";
+  const auto missing_b = load_error([&](FileTensors& tensors, Json&) { tensors.erase(b); });
+  EXPECT_TRUE(says(missing_b, b) && says(missing_b, "missing")) << missing_b.what();
+  const auto foreign = load_error([](FileTensors& tensors, Json&) {
+    FileTensors renamed;
+    for (auto& [name, tensor] : tensors) renamed["base_model.model.transformer.h" + name.substr(22)] = tensor;
+    tensors = renamed;
+  });
+  EXPECT_TRUE(says(foreign, "transformer.h") && says(foreign, "unexpected")) << foreign.what();
+  const auto unknown = load_error([](FileTensors&, Json& config) { config["peft_type"] = "LOHA"; });
+  EXPECT_TRUE(says(unknown, "LOHA") && says(unknown, "peft_type")) << unknown.what();
+  const auto no_rank =
+      load_error([](FileTensors&, Json& config) { config.erase("r"); });  // PEFT's default, 8
+  EXPECT_TRUE(says(no_rank, "want [8, 64]")) << no_rank.what();
+  const auto no_magnitude = load_error([](FileTensors&, Json& config) { config["use_dora"] = true; });
+  EXPECT_TRUE(says(no_magnitude, "lora_magnitude_vector") && says(no_magnitude, "missing"));
+  const auto no_flag = load_error([](FileTensors& tensors, Json&) {
+    FileTensor magnitude = tensors.at(kQ);
+    magnitude.shape = {256};
+    tensors["base_model.model.model.layers.0.self_attn.q_proj.lora_magnitude_vector"] = magnitude;
+  });
+  EXPECT_TRUE(says(no_flag, "use_dora is off")) << no_flag.what();
+  const auto other_base = load_error([](FileTensors& tensors, Json& config) {
+    FileTensor head = tensors.at(kQ);
+    head.shape = {512, 64};
+    head.bytes.assign(512 * 64 * sizeof(float), std::byte{});
+    tensors["base_model.model.lm_head.base_layer.weight"] = head;
+    config["r"] = 4;
+  });
+  EXPECT_TRUE(says(other_base, "replaces the base's weight")) << other_base.what();
+}
+
+TEST(AdapterFile, ATruncatedFileIsNamed) {
+  const TestFolder folder;
+  write_changed(folder.path(), [](FileTensors&, Json&) {});
+  const Path path = folder.path() / "adapter_model.safetensors";
+  std::filesystem::resize_file(path, std::filesystem::file_size(path) / 2);
+  Decoder model = tiny_model();
+  const Error error = error_of([&] { load_adapter(model, folder.path(), ZeroAdapter::kAccept); });
+  EXPECT_TRUE(says(error, "adapter_model.safetensors")) << error.what();
+}
+
+TEST(AdapterFile, AcceptsACopyOfTheBasesOwnHead) {
+  const TestFolder folder;
+  write_changed(folder.path(), [](FileTensors& tensors, Json&) {
+    const SafetensorsFile base(kGolden / "tiny_llama/model.safetensors");
+    for (const TensorView& view : base.tensors())
+      if (view.name == "lm_head.weight" || view.name == "model.embed_tokens.weight") {
+        const std::string module = view.name.substr(0, view.name.rfind('.'));
+        tensors["base_model.model." + module + ".base_layer.weight"] = {
+            view.dtype, view.shape, {view.bytes.begin(), view.bytes.end()}};
+      }
+  });
+  Decoder model = tiny_model();
+  EXPECT_EQ(load_adapter(model, folder.path(), ZeroAdapter::kRefuse).modules.size(), 14U);
 }
 
 TEST(AdapterFile, RefusesTargetsThatFitNoLinear) {

@@ -50,7 +50,7 @@ TEST(Attach, FactorsDrawnFromAnOutlineAreThoseThatAttachingDraws) {
   LoraOptions options;
   options.target_modules = {.all_linear = false, .names = {"q_proj", "down_proj"}};
   Decoder model = tiny_model(), other = tiny_model();
-  const AdapterSet set = attach_adapters(model, options, 3, draw_factors(shapes, options, 3));
+  const AdapterSet set = attach_adapters(model, options, 3, draw_tensors(shapes, options, 3));
   const AdapterSet drawn_there = attach_adapters(other, options, 3);
   ASSERT_EQ(set.parameters.size(), 8U);
   ASSERT_EQ(drawn_there.parameters.size(), 8U);
@@ -58,7 +58,21 @@ TEST(Attach, FactorsDrawnFromAnOutlineAreThoseThatAttachingDraws) {
     EXPECT_EQ(set.parameters[i].name, drawn_there.parameters[i].name);
     EXPECT_TRUE(at::equal(set.parameters[i].value, drawn_there.parameters[i].value));
   }
-  EXPECT_TRUE(draw_factors(shapes, continued(), 3).empty());
+  EXPECT_TRUE(draw_tensors(shapes, continued(), 3).empty());
+}
+
+TEST(Attach, TheFirstPatternThatMatchesCountsAfterSavingToo) {
+  LoraOptions options;
+  options.target_modules = {.all_linear = false, .names = {"q_proj", "v_proj"}};
+  options.rank_pattern = {{"v_proj", 3}, {".*_proj", 2}};  // sorted, the second would come first
+  Decoder model = tiny_model(), other = tiny_model();
+  const AdapterSet set = attach_adapters(model, options, 3);
+  const TestFolder folder;
+  save_adapter(set, folder.path(), "base", {});
+  const AdapterSet read = load_adapter(other, folder.path(), ZeroAdapter::kAccept);
+  ASSERT_EQ(read.layout.adapted.size(), 4U);
+  EXPECT_EQ(read.layout.adapted[0].r, 2);
+  EXPECT_EQ(read.layout.adapted[1].r, 3);
 }
 
 TEST(Attach, AnOutlineOfAnAdapterToContinueFromIsTheFiles) {
@@ -91,11 +105,73 @@ TEST(Attach, ExcludingEverythingIsAnError) {
   EXPECT_EQ(error_of([&] { attach_adapters(model, options, 1); }).code(), ExitCode::kUsage);
 }
 
-TEST(Attach, TheHeadIsNotYetATarget) {
+// What a fresh adapter of each kind must do: nothing.
+TEST(Attach, FreshAdaptersOfEveryKindChangeNothing) {
+  const auto with = [](auto change) {
+    LoraOptions options;
+    change(options);
+    return options;
+  };
+  const std::vector<LoraOptions> all = {
+      with([](LoraOptions& o) { o.method = AdapterMethod::kDora; }),
+      with([](LoraOptions& o) { o.method = AdapterMethod::kVera; }),
+      with([](LoraOptions& o) { o.method = AdapterMethod::kIa3; }),
+      with([](LoraOptions& o) { o.init = LoraInit::kOrthogonal; }),
+      with([](LoraOptions& o) { o.init = LoraInit::kPissa; }),
+      with([](LoraOptions& o) { o.init = LoraInit::kPissa, o.pissa_niter = 2; }),
+      with([](LoraOptions& o) { o.init = LoraInit::kOlora, o.method = AdapterMethod::kDora; }),
+      with([](LoraOptions& o) {
+        o.target_modules = {.all_linear = false, .names = {"lm_head", "embed_tokens"}};
+      }),
+      with([](LoraOptions& o) {
+        o.modules_to_save = {"lm_head", "embed_tokens", "norm", "v_proj"};
+      }),
+      with([](LoraOptions& o) {
+        o.trainable_tokens = {1, 300};
+      }),
+      with([](LoraOptions& o) { o.bias = TrainedBias::kAll, o.freeze_a = true; })};
+  Decoder bare = tiny_model();
+  const at::Tensor before = log_probabilities(bare, kTokens);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    Decoder model = tiny_model();
+    const AdapterSet set = attach_adapters(model, all[i], 1);
+    EXPECT_LT(largest_difference(log_probabilities(model, kTokens), before), 2e-5) << i;
+    const Decoder shapes = outline_model({.path = (kGolden / "tiny_llama").string()}).model;
+    const AdapterOutline outline = outline_adapters(shapes, all[i]);
+    EXPECT_EQ(outline.parameters, set.parameter_count()) << i;
+    EXPECT_EQ(outline.modules, set.modules) << i;
+    const TestFolder folder;
+    save_adapter(set, folder.path(), "base", {});
+    Decoder other = tiny_model();
+    load_adapter(other, folder.path(), ZeroAdapter::kAccept);
+    EXPECT_LT(largest_difference(log_probabilities(other, kTokens), before), 2e-5) << i;
+  }
+}
+
+TEST(Attach, WhatDoesNotFitTheBaseIsAUsageError) {
   Decoder model = tiny_model();
-  LoraOptions options;
-  options.target_modules = {.all_linear = false, .names = {"lm_head"}};
-  EXPECT_TRUE(says(error_of([&] { attach_adapters(model, options, 1); }), "not supported yet"));
+  const auto refused = [&](auto change, const char* part) {
+    LoraOptions options;
+    change(options);
+    const Error error = error_of([&] { attach_adapters(model, options, 1); });
+    EXPECT_EQ(error.code(), ExitCode::kUsage) << error.what();
+    EXPECT_TRUE(says(error, part)) << error.what();
+  };
+  refused([](LoraOptions& o) { o.modules_to_save = {"classifier"}; }, "classifier");
+  refused([](LoraOptions& o) { o.trainable_tokens = {512}; }, "token 512");
+  refused([](LoraOptions& o) { o.trainable_tokens = {5, 5}; }, "twice");
+  refused([](LoraOptions& o) { o.trainable_tokens = {5}, o.modules_to_save = {"embed_tokens"}; },
+          "trained otherwise");
+  refused([](LoraOptions& o) { o.init = LoraInit::kOrthogonal, o.r = 3; }, "even rank");
+  refused([](LoraOptions& o) { o.init = LoraInit::kPissa, o.r = 65; }, "at most 64");
+  refused([](LoraOptions& o) { o.rank_pattern = {{"q_proj(", 2}}; }, "rank_pattern");
+  refused([](LoraOptions& o) { o.layers_to_transform = {7}; }, "no linear");
+  refused(
+      [](LoraOptions& o) {
+        o.method = AdapterMethod::kDora;
+        o.target_modules = {.all_linear = false, .names = {"embed_tokens"}};
+      },
+      "only lora");
 }
 
 TEST(Attach, ContinuingTakesRankAlphaAndTargetsFromTheFile) {

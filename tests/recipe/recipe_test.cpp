@@ -35,19 +35,23 @@ model:
   quantization: none
   compute: auto
 lora:
-  method: lora
+  method: dora
   r: 8
   alpha: 4.5
   dropout: 0.25
   target_modules: [q_proj, v_proj]
   exclude_modules: ".*mlp.*"
-  layers_to_transform: []
-  rank_pattern: {}
-  alpha_pattern: {}
-  modules_to_save: []
-  trainable_tokens: []
+  layers_to_transform: [0, 2]
+  layers_pattern: [layers]
+  rank_pattern: {".*[.]v_proj": 3, q_proj: 2}
+  alpha_pattern: {v_proj: 1.5}
+  modules_to_save: [lm_head]
+  trainable_tokens: [5, 3]
+  bias: lora_only
   use_rslora: true
-  init: gaussian
+  freeze_a: true
+  init: pissa_niter_4
+  feedforward_modules: [w2]
   from: ""
 data:
   max_seq_len: 2k
@@ -69,7 +73,7 @@ train:
   micro_batch_tokens: 512
   activation_checkpointing: full
   max_grad_norm: 0
-optim:    {name: adamw, learning_rate: 2e-4, weight_decay: 0.5, betas: [0.5, 0.75], eps: 1.0e-6, loraplus_lr_ratio: 16}
+optim:    {name: adamw, learning_rate: 2e-4, weight_decay: 0.5, betas: [0.5, 0.75], eps: 1.0e-6, loraplus_lr_ratio: 16, loraplus_lr_embedding: 3e-6}
 schedule: {name: linear, warmup_ratio: 0.0, warmup_steps: 3, min_lr_ratio: 0.5}
 evaluation: {every_steps: 5, early_stopping_patience: 2, sample_prompts: ["Hi: there", yes please]}
 checkpoint: {every_steps: 9, keep_last: 3, keep_best: false}
@@ -89,7 +93,19 @@ TEST(Recipe, EveryKeyReachesItsMember) {
   EXPECT_FALSE(recipe.lora.target_modules.all_linear);
   EXPECT_EQ(recipe.lora.exclude_modules.pattern, ".*mlp.*");
   EXPECT_TRUE(recipe.lora.use_rslora);
-  EXPECT_EQ(recipe.lora.init, LoraInit::kGaussian);
+  EXPECT_EQ(recipe.lora.method, AdapterMethod::kDora);
+  EXPECT_EQ(recipe.lora.layers_to_transform, (std::vector<std::int64_t>{0, 2}));
+  EXPECT_EQ(recipe.lora.layers_pattern, std::vector<std::string>{"layers"});
+  EXPECT_EQ(recipe.lora.rank_pattern,
+            (ModulePattern<std::int64_t>{{".*[.]v_proj", 3}, {"q_proj", 2}}));  // in their own order
+  EXPECT_EQ(recipe.lora.alpha_pattern, (ModulePattern<double>{{"v_proj", 1.5}}));
+  EXPECT_EQ(recipe.lora.modules_to_save, std::vector<std::string>{"lm_head"});
+  EXPECT_EQ(recipe.lora.trainable_tokens, (std::vector<std::int64_t>{5, 3}));
+  EXPECT_EQ(recipe.lora.bias, TrainedBias::kLoraOnly);
+  EXPECT_TRUE(recipe.lora.freeze_a);
+  EXPECT_EQ(recipe.lora.init, LoraInit::kPissa);
+  EXPECT_EQ(recipe.lora.pissa_niter, 4);
+  EXPECT_EQ(recipe.lora.feedforward_modules, std::vector<std::string>{"w2"});
   EXPECT_EQ(recipe.data.max_seq_len, 2000);
   EXPECT_EQ(recipe.data.over_length, OverLength::kTruncate);
   EXPECT_EQ(recipe.data.chat_template, "chatml");
@@ -111,6 +127,7 @@ TEST(Recipe, EveryKeyReachesItsMember) {
   EXPECT_EQ(recipe.optim.beta2, 0.75);
   EXPECT_EQ(recipe.optim.eps, 1e-6);
   EXPECT_EQ(recipe.optim.loraplus_lr_ratio, 16.0);
+  EXPECT_EQ(recipe.optim.loraplus_lr_embedding, 3e-6);
   EXPECT_EQ(recipe.schedule.name, ScheduleName::kLinear);
   EXPECT_EQ(recipe.schedule.warmup_steps, 3);
   EXPECT_EQ(recipe.schedule.min_lr_ratio, 0.5);
@@ -236,6 +253,37 @@ TEST(RecipeSchema, DescribesEveryKeyWithItsDefault) {
     }
     EXPECT_TRUE(key.contains("description")) << path;
     EXPECT_TRUE(key.contains("default")) << path;
+  }
+}
+
+TEST(Recipe, ValuesOfLoraThatDoNotGoTogetherAreRefusedWithThePlace) {
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"lora: {method: adalora}", "lora.method: not yet"},
+      {"lora: {method: lorra}", "lora.method: unknown value"},
+      {"lora: {bias: some}", "lora.bias: unknown value"},
+      {"lora: {init: pisa}", "lora.init: unknown value"},
+      {"lora: {init: eva}", "lora.init: not yet"},
+      {"lora: {init: pissa_niter_0}", "lora.init: unknown value"},
+      {"lora: {init: pissa_niter_x}", "lora.init: unknown value"},
+      {"lora: {rank_pattern: [q_proj]}", "lora.rank_pattern: wrong type"},
+      {"lora: {rank_pattern: {q_proj: 0}}", "lora.rank_pattern.q_proj"},
+      {"lora: {alpha_pattern: {q_proj: x}}", "lora.alpha_pattern.q_proj"},
+      {"lora: {layers_to_transform: [-1]}", "lora.layers_to_transform[0]"},
+      {"lora: {layers_pattern: [h]}", "lora.layers_pattern: needs lora.layers_to_transform"},
+      {"lora: {layers_to_transform: [1], target_modules: .*q_proj}",
+       "lora.layers_to_transform: does not go with an expression"},
+      {"lora: {trainable_tokens: [a]}", "lora.trainable_tokens[0]"},
+      {"lora: {freeze_a: 1}", "lora.freeze_a"},
+      {"lora: {method: vera, init: gaussian}", "lora.init: does not go with lora.method"},
+      {"lora: {method: ia3, use_rslora: true}", "lora.use_rslora: does not go with lora.method"},
+      {"lora: {method: ia3, bias: all}", "lora.bias: does not go with lora.method"},
+      {"lora: {method: vera, rank_pattern: {q_proj: 2}}", "lora.rank_pattern: does not go with lora.method"},
+      {"optim: {loraplus_lr_embedding: 0}", "optim.loraplus_lr_embedding"}};
+  for (const auto& [text, part] : cases) {
+    const Failure failure = failure_of([&, t = text] { load_minimal(t + "\n"); });
+    EXPECT_EQ(failure.code, ExitCode::kUsage) << text;
+    EXPECT_NE(failure.message.find("recipe.yaml:4:"), std::string::npos) << failure.message;
+    EXPECT_NE(failure.message.find(part), std::string::npos) << failure.message;
   }
 }
 

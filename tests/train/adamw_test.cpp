@@ -45,15 +45,36 @@ TEST(AdamW, FollowsTheAlgorithmOfThePaper) {
   EXPECT_FALSE(parameters[0].value.grad().defined());
 }
 
-TEST(AdamW, LoraPlusMovesBFasterByItsRatio) {
-  const std::vector<Parameter> parameters = {parameter("x.lora_A.weight", {1.0F}),
-                                             parameter("x.lora_B.weight", {1.0F})};
-  AdamW optimizer(parameters, {.loraplus_lr_ratio = 16.0});
-  for (const Parameter& p : parameters) p.value.mutable_grad() = at::tensor({2.0F});
+// create_loraplus_optimizer's groups: by name, and vectors as B.
+TEST(AdamW, LoraPlusMovesBAndVectorsFasterByItsRatio) {
+  const auto matrix = [](const char* name) {
+    return Parameter{name, at::ones({1, 1}, at::kFloat).requires_grad_(true)};
+  };
+  const std::vector<Parameter> parameters = {matrix("x.lora_A.weight"),
+                                             matrix("x.lora_B.weight"),
+                                             parameter("x.lora_magnitude_vector", {1.0F}),
+                                             parameter("x.base_layer.bias", {1.0F}),
+                                             matrix("lm_head.weight"),
+                                             matrix("model.embed_tokens.lora_embedding_B")};
+  AdamW optimizer(parameters,
+                  {.learning_rate = 1e-3, .loraplus_lr_ratio = 16.0, .loraplus_lr_embedding = 5e-4});
+  for (const Parameter& p : parameters) p.value.mutable_grad() = at::full_like(p.value.detach(), 2.0);
   optimizer.step(1e-3);
-  const double moved_a = 1.0 - parameters[0].value.item<double>(),
-               moved_b = 1.0 - parameters[1].value.item<double>();
-  EXPECT_NEAR(moved_b / moved_a, 16.0, 0.01);
+  const double wanted[] = {1, 16, 16, 16, 1, 0.5};
+  for (std::size_t i = 0; i < parameters.size(); ++i)
+    EXPECT_NEAR((1.0 - parameters[i].value.item<double>()) / 1e-3, wanted[i], 0.01) << parameters[i].name;
+}
+
+TEST(AdamW, BiasesAndNormsDoNotDecay) {
+  const std::vector<Parameter> parameters = {
+      parameter("x.lora_magnitude_vector", {1.0F}), parameter("x.q_proj.bias", {1.0F}),
+      parameter("model.layers.0.input_layernorm.weight", {1.0F}), parameter("model.norm.weight", {1.0F})};
+  AdamW optimizer(parameters, {.weight_decay = 0.5});
+  for (const Parameter& p : parameters) p.value.mutable_grad() = at::zeros({1}, at::kFloat);
+  optimizer.step(0.1);
+  EXPECT_NEAR(parameters[0].value.item<double>(), 0.95, kFp32);
+  for (std::size_t i = 1; i < parameters.size(); ++i)
+    EXPECT_EQ(parameters[i].value.item<double>(), 1.0) << parameters[i].name;
 }
 
 TEST(AdamW, ClipsByTheNormOfAllGradientsTogether) {

@@ -16,6 +16,7 @@ AdapterSet adapters(float value) {
   set.parameters = {
       {"model.layers.0.self_attn.q_proj.lora_A.weight", at::full({2, 3}, value).requires_grad_(true)},
       {"model.layers.0.self_attn.q_proj.lora_B.weight", at::full({4, 2}, value + 1).requires_grad_(true)}};
+  for (const Parameter& parameter : set.parameters) set.stored.push_back({parameter.name, {parameter.value}});
   return set;
 }
 

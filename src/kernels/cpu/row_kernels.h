@@ -53,6 +53,9 @@ struct RowKernels {
   void (*drop)(const T* x, const DropRow& row, std::int64_t width, T* y);
   /// y = x * factor. y may be x.
   void (*scale)(const T* x, Sum factor, std::int64_t count, T* y);
+  /// Of y = z * gain [width]: dz = dy * gain; sums [width] += dy * y. dz may be dy.
+  void (*gain_backward)(const T* dy, const T* y, const Sum* gain, std::int64_t rows, std::int64_t width,
+                        T* dz, Sum* sums);
 };
 
 template <class T>

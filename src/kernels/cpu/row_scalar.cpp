@@ -125,8 +125,20 @@ void scale(const T* x, SumOf<T> factor, std::int64_t count, T* y) {
 }
 
 template <class T>
+void gain_backward(const T* dy, const T* y, const SumOf<T>* gain, std::int64_t rows, std::int64_t width,
+                   T* dz, SumOf<T>* sums) {
+  for (std::int64_t row = 0; row < rows; ++row, dy += width, y += width, dz += width)
+    for (std::int64_t i = 0; i < width; ++i) {
+      const auto d = get(dy[i]);
+      sums[i] += d * get(y[i]);
+      dz[i] = round_to<T>(d * gain[i]);
+    }
+}
+
+template <class T>
 constexpr RowKernels<T> kTable{rms_norm<T>,        rms_norm_backward<T>, rotate<T>, swiglu<T>,
-                               swiglu_backward<T>, cross_entropy<T>,     drop<T>,   scale<T>};
+                               swiglu_backward<T>, cross_entropy<T>,     drop<T>,   scale<T>,
+                               gain_backward<T>};
 
 }  // namespace
 

@@ -137,8 +137,20 @@ void scale(const T* x, float factor, std::int64_t count, T* y) {
 }
 
 template <class T>
+void gain_backward(const T* dy, const T* y, const float* gain, std::int64_t rows, std::int64_t width, T* dz,
+                   float* sums) {
+  for (std::int64_t row = 0; row < rows; ++row, dy += width, y += width, dz += width)
+    for_lanes(width, [&](std::int64_t i, auto lanes) {
+      const Floats d = get(dy + i, lanes);
+      put(sums + i, get(sums + i, lanes) + d * get(y + i, lanes), lanes);
+      put(dz + i, d * get(gain + i, lanes), lanes);
+    });
+}
+
+template <class T>
 constexpr RowKernels<T> kTable{rms_norm<T>,        rms_norm_backward<T>, rotate<T>, swiglu<T>,
-                               swiglu_backward<T>, cross_entropy<T>,     drop<T>,   scale<T>};
+                               swiglu_backward<T>, cross_entropy<T>,     drop<T>,   scale<T>,
+                               gain_backward<T>};
 
 }  // namespace
 }  // namespace graft

@@ -1,0 +1,70 @@
+#include "peft/dora.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "ops/work_scope.h"
+
+namespace graft {
+namespace {
+
+constexpr std::int64_t kRows = 256;  // decoded at a time
+
+// A row of zeros has no direction: it stays as it is.
+at::Tensor over(const at::Tensor& magnitude, const at::Tensor& norms) {
+  return at::where(norms > 0, magnitude / norms.clamp_min(1e-30), at::ones_like(norms));
+}
+
+}  // namespace
+
+std::string magnitude_name(const std::string& module) { return module + ".lora_magnitude_vector"; }
+
+at::Tensor row_norms(const FrozenWeight& weight) {
+  std::vector<at::Tensor> parts;
+  const std::int64_t out = weight.out_features();
+  for (std::int64_t first = 0; first < out; first += kRows)
+    parts.push_back(weight.rows(first, std::min(out, first + kRows)).norm(2, {1}));
+  return at::cat(parts);
+}
+
+Dora::Dora(LoraFactors factors, at::Tensor magnitude, bool freeze_a)
+    : Lora(std::move(factors), freeze_a), magnitude_(std::move(magnitude)) {
+  magnitude_.set_requires_grad(true);
+}
+
+at::Tensor Dora::norms(const Linear& linear, const at::Tensor& a, const at::Tensor& b,
+                       at::ScalarType dtype) const {
+  const WorkScope scope(Work::kLora);
+  const at::NoGradGuard no_grad;
+  if (!squared_base_norms_.defined()) squared_base_norms_ = row_norms(*linear.weight).square();
+  const double s = scale();
+  const at::Tensor wa = linear.weight->times_transposed_f32(a.to(dtype)).t();  // [out,R]
+  const at::Tensor cross = (wa * b).sum(1), own = (b.mm(a.mm(a.t())) * b).sum(1);
+  return (squared_base_norms_ + cross * (2.0 * s) + own * (s * s)).clamp_min(0).sqrt();
+}
+
+std::optional<LoraTerm> Dora::term(const Linear& linear, at::ScalarType dtype) const {
+  LoraTerm term = *Lora::term(linear, dtype);
+  const std::int64_t version = factors_version();
+  if (version != version_) {
+    norms_ = norms(linear, term.a.detach(), term.b.detach(), dtype);
+    version_ = version;
+  }
+  term.gain = over(magnitude_, norms_);
+  return term;
+}
+
+std::vector<StoredTensor> Dora::stored() const {
+  std::vector<StoredTensor> all = Lora::stored();
+  all.push_back({magnitude_name(module()), {magnitude_}});
+  return all;
+}
+
+at::Tensor Dora::merge_into(const Linear& linear, const at::Tensor& rows, std::int64_t first) const {
+  const at::Tensor sum = Lora::merge_into(linear, rows, first);
+  return sum * over(magnitude_.narrow(0, first, rows.size(0)), sum.norm(2, {1})).unsqueeze(1);
+}
+
+}  // namespace graft
