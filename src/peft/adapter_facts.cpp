@@ -7,6 +7,7 @@
 #include <map>
 
 #include "ops/parallel.h"
+#include "peft/adapter_config.h"
 #include "peft/adapter_targets.h"
 #include "peft/module_scale.h"
 
@@ -153,6 +154,14 @@ AdapterFacts facts_of(const AdapterFolder& adapter) {
     if (parse_adapter_key(tensors[i].name).part == AdapterPart::kB && !zero[i]) facts.changes_nothing = false;
   }
   return facts;
+}
+
+AdapterFacts facts_of(const AdapterSet& adapters) {
+  std::vector<TensorView> tensors;
+  for (const Parameter& parameter : adapters.parameters)
+    tensors.push_back(
+        {std::string(kAdapterKeyPrefix) + parameter.name, DType::kF32, parameter.value.sizes().vec(), {}});
+  return facts_of(adapter_config_json(adapters.options, adapters.modules, ""), tensors, kAdapterConfigName);
 }
 
 }  // namespace graft

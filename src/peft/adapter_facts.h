@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "peft/adapter_folder.h"
+#include "peft/adapter_set.h"
 
 namespace graft {
 
@@ -43,5 +44,8 @@ AdapterFacts facts_of(const Json& config, const std::vector<TensorView>& tensors
 
 /// Of an adapter on disk: also reads every value.
 AdapterFacts facts_of(const AdapterFolder& adapter);
+
+/// Of an adapter as save_adapter will write it: a recipe's, before it is trained.
+AdapterFacts facts_of(const AdapterSet& adapters);
 
 }  // namespace graft

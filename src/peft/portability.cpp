@@ -154,6 +154,13 @@ const std::vector<Rule>& method_rules() {
        refused("has none"), refused("has none"), kMerge},
       {"activated", [](const Facts& f, const Limits&) { return when(f.is_activated, "an activated LoRA"); },
        kTaken, differs("applies it to all tokens"), kTaken, "serve it with PEFT or llama.cpp"},
+  };
+  return table;
+}
+
+// How strong it is.
+const std::vector<Rule>& scale_rules() {
+  static const std::vector<Rule> table = {
       {"rank",
        [](const Facts& f, const Limits& l) {
          return when(f.rank > l.max_lora_rank, "rank " + std::to_string(f.rank));
@@ -230,7 +237,7 @@ std::vector<Finding> judge(const AdapterFacts& facts, Loader loader, const Loade
     return text;
   };
   std::vector<Finding> findings;
-  for (const std::vector<Rule>* table : {&file_rules(), &method_rules()})
+  for (const std::vector<Rule>* table : {&file_rules(), &method_rules(), &scale_rules()})
     for (const Rule& rule : *table) {
       const Outcome& outcome = outcome_of(rule, loader);
       if (outcome.fit == Fit::kLoads) continue;

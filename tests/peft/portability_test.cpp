@@ -44,18 +44,24 @@ TEST(Portability, APlainLoraLoadsEverywhere) {
         << name;
 }
 
-TEST(Portability, EveryFeatureHasItsRule) {
-  const std::string q = "base_model.model.model.layers.0.self_attn.q_proj";
-  struct Case {
-    const char* rule;
-    std::function<void(MadeAdapter&)> change;
-    Fits fits;
-  };
-  const std::vector<Case> cases = {
+const std::string kQ = "base_model.model.model.layers.0.self_attn.q_proj";
+
+struct Case {
+  const char* rule;
+  std::function<void(MadeAdapter&)> change;
+  Fits fits;
+};
+
+void expect_fits(const std::vector<Case>& cases) {
+  for (const Case& test : cases) EXPECT_EQ(fits(facts_after(test.change), test.rule), test.fits) << test.rule;
+}
+
+TEST(Portability, EveryMethodHasItsRule) {
+  expect_fits({
       {"rslora", [](auto& a) { a.config["use_rslora"] = true; }, {kLoads, kLoads, kDiffers}},
       {"dora", [](auto& a) { a.config["use_dora"] = true; }, {kLoads, kRefused, kRefused}},
       {"dora",
-       [&](auto& a) { a.tensors[q + ".lora_magnitude_vector"] = at::ones({12}); },
+       [](auto& a) { a.tensors[kQ + ".lora_magnitude_vector"] = at::ones({12}); },
        {kLoads, kRefused, kRefused}},
       {"scales",
        [](auto& a) {
@@ -79,6 +85,11 @@ TEST(Portability, EveryFeatureHasItsRule) {
          a.add("model.layers.0.self_attn.q_proj", 12, 10, 2);
        },
        {kLoads, kLoads, kLoads}},
+  });
+}
+
+TEST(Portability, WhatIsNoPlainFactorHasItsRule) {
+  expect_fits({
       {"modules_to_save",
        [](auto& a) {
          a.tensors["base_model.model.lm_head.weight"] = at::ones({3, 3});
@@ -112,13 +123,18 @@ TEST(Portability, EveryFeatureHasItsRule) {
        {kLoads, kRefused, kRefused}},
       {"activated", [](auto& a) { a.config["alora_invocation_tokens"] = {1}; }, {kLoads, kDiffers, kLoads}},
       {"method", [](auto& a) { a.config["peft_type"] = "VERA"; }, {kLoads, kRefused, kRefused}},
+  });
+}
+
+TEST(Portability, EveryDefectOfAFileHasItsRule) {
+  expect_fits({
       {"alpha", [](auto& a) { a.config["lora_alpha"] = 0; }, {kDiffers, kDiffers, kDiffers}},
       {"targets", [](auto& a) { a.config["target_modules"] = {"q_proj"}; }, {kDiffers, kLoads, kLoads}},
-      {"pairs", [&](auto& a) { a.tensors.erase(q + ".lora_B.weight"); }, {kRefused, kRefused, kRefused}},
+      {"pairs", [](auto& a) { a.tensors.erase(kQ + ".lora_B.weight"); }, {kRefused, kRefused, kRefused}},
       {"pairs", [](auto& a) { a.config["r"] = 2; }, {kRefused, kRefused, kRefused}},
       {"config", [](auto& a) { a.config.erase("lora_alpha"); }, {kDepends, kRefused, kDepends}},
       {"zero",
-       [&](auto& a) {
+       [](auto& a) {
          for (auto& [key, tensor] : a.tensors)
            if (key.find("lora_B") != std::string::npos) tensor.zero_();
        },
@@ -138,11 +154,7 @@ TEST(Portability, EveryFeatureHasItsRule) {
       {"experts",
        [](auto& a) { a.config["target_parameters"] = {"mlp.experts.down_proj"}; },
        {kLoads, kDepends, kRefused}},
-  };
-  for (const Case& test : cases) {
-    const AdapterFacts facts = facts_after(test.change);
-    EXPECT_EQ(fits(facts, test.rule), test.fits) << test.rule;
-  }
+  });
 }
 
 TEST(Portability, NamesThatPeftDoesNotWriteAreTold) {
