@@ -54,9 +54,10 @@ std::string base_text(const AdapterReport& report) {
 
 void print_head(const AdapterReport& report) {
   print("adapter  " + report.path + "\n");
-  print("method   " + report.method + ", r " + report.r.dump() + ", alpha " + report.alpha.dump() + " on " +
-        counted(std::ssize(report.modules), "module") + "\n");
-  print("targets  " + printable(to_text(report.targets), 400) + "\n");
+  print("method   " + report.method);
+  if (!report.r.is_null()) print(", r " + to_text(report.r) + ", alpha " + to_text(report.alpha));
+  if (!report.modules.empty()) print(" on " + counted(std::ssize(report.modules), "module"));
+  print("\ntargets  " + printable(to_text(report.targets), 400) + "\n");
   print("base     " + base_text(report) + "\n");
   print("size     " + format_count(report.parameters) + " parameters, " + report.dtype + ", " +
         format_bytes(report.bytes) + "\n");

@@ -1,7 +1,5 @@
 #include "peft/adapter_facts.h"
 
-#include <ATen/Functions.h>
-
 #include <algorithm>
 #include <array>
 #include <map>
@@ -143,9 +141,9 @@ AdapterFacts facts_of(const AdapterFolder& adapter) {
   for_rows(std::ssize(tensors), std::int64_t{1} << 20, [&](std::int64_t first, std::int64_t last) {
     for (auto i = static_cast<std::size_t>(first); i < static_cast<std::size_t>(last); ++i) {
       if (!holds_floats(tensors[i].dtype)) continue;
-      const at::Tensor values = read_values(tensors[i]);
-      finite[i] = all_finite(values);
-      zero[i] = at::count_nonzero(values).item<std::int64_t>() == 0;
+      const ValueScan scan = scan_values(tensors[i]);
+      finite[i] = scan.all_finite;
+      zero[i] = scan.all_zero;
     }
   });
   facts.changes_nothing = !adapter.pairs.empty();

@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 #include <map>
+#include <span>
 #include <utility>
 
 #include "base/error.h"
@@ -139,6 +140,24 @@ bool changes_base(const JsonView& config) {
   return std::find(kHarmless.begin(), kHarmless.end(), init->as_string()) == kHarmless.end();
 }
 
+ValueScan scan_values(const TensorView& tensor) {
+  constexpr std::size_t kValues = std::size_t{1} << 18;
+  const std::size_t width = traits(tensor.dtype).bytes;
+  std::vector<float> values(std::min(kValues, static_cast<std::size_t>(tensor.elements())));
+  ValueScan scan;
+  for (std::size_t at = 0; at < tensor.bytes.size(); at += kValues * width) {
+    const auto bytes = tensor.bytes.subspan(at, std::min(kValues * width, tensor.bytes.size() - at));
+    const std::span<float> part(values.data(), bytes.size() / width);
+    decode_to_f32(tensor.dtype, bytes, part);
+    for (const float value : part) {
+      scan.all_finite = scan.all_finite && std::isfinite(value);
+      scan.all_zero = scan.all_zero && value == 0.0F;
+      scan.squares += static_cast<double>(value) * static_cast<double>(value);
+    }
+  }
+  return scan;
+}
+
 at::Tensor read_values(const TensorView& tensor) {
   at::Tensor values = at::empty(tensor.shape, at::kFloat);
   decode_to_f32(tensor.dtype, tensor.bytes,
@@ -146,14 +165,11 @@ at::Tensor read_values(const TensorView& tensor) {
   return values;
 }
 
-bool all_finite(const at::Tensor& values) {
-  // A sum of finite values may overflow: then each is looked at.
-  return std::isfinite(values.sum().item<float>()) || at::isfinite(values).all().item<bool>();
-}
-
 at::Tensor read_factor(const TensorView& tensor, const Path& where) {
   at::Tensor factor = read_values(tensor);
-  check(all_finite(factor), printable(where.string()), ": ", printable(tensor.name),
+  // A sum of finite values may overflow: then each is looked at.
+  const bool finite = std::isfinite(factor.sum().item<float>()) || at::isfinite(factor).all().item<bool>();
+  check(finite, printable(where.string()), ": ", printable(tensor.name),
         ": holds a value that is not finite");
   return factor;
 }

@@ -62,9 +62,16 @@ void check_plain(const AdapterFolder& adapter, const std::string& verb);
 /// olora, corda, …).
 bool changes_base(const JsonView& config);
 
+/// What one pass over a tensor's values tells.
+struct ValueScan {
+  bool all_finite = true, all_zero = true;
+  double squares = 0.0;  ///< sum of squares
+};
+/// Of floating-point numbers, in little memory however large the tensor is.
+ValueScan scan_values(const TensorView& tensor);
+
 /// The tensor's values as fp32, in its shape.
 at::Tensor read_values(const TensorView& tensor);
-bool all_finite(const at::Tensor& values);
 /// A factor as fp32, [rows,columns]. Error: a value that is not finite. `where` names the file.
 at::Tensor read_factor(const TensorView& tensor, const Path& where);
 

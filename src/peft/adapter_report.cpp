@@ -1,7 +1,5 @@
 #include "peft/adapter_report.h"
 
-#include <ATen/Functions.h>
-
 #include <cmath>
 #include <set>
 
@@ -39,7 +37,11 @@ ModuleReport report_module(const FactorPair& pair, const Path& where) {
 
 TensorReport report_tensor(const TensorView& tensor, const Path& where) {
   TensorReport report{tensor.name, std::string(traits(tensor.dtype).name), tensor.shape};
-  if (holds_floats(tensor.dtype)) report.norm = read_factor(tensor, where).norm().item<double>();
+  if (!holds_floats(tensor.dtype)) return report;
+  const ValueScan scan = scan_values(tensor);
+  check(scan.all_finite, printable(where.string()), ": ", printable(tensor.name),
+        ": holds a value that is not finite");
+  report.norm = std::sqrt(scan.squares);
   return report;
 }
 

@@ -83,13 +83,15 @@ Json joined_targets(const std::vector<WeightedAdapter>& adapters) {
   std::set<std::string> names;
   std::vector<std::string> expressions;
   for (const WeightedAdapter& weighted : adapters) {
-    const Json& config = weighted.adapter.config;
+    const JsonView config = weighted.adapter.view();
     for (const char* key : {"exclude_modules", "layers_to_transform"})
-      if (config.contains(key) && !config[key].is_null() && config[key] != Json::array()) return nullptr;
-    const Json targets = config.value("target_modules", Json());
-    if (targets.is_array())
-      for (const Json& name : targets) names.insert(name.get<std::string>());
-    if (targets.is_string()) expressions.push_back("(" + targets.get<std::string>() + ")");
+      if (const auto chosen = config.find(key); chosen && chosen->json() != Json::array()) return nullptr;
+    const auto targets = config.find("target_modules");
+    if (!targets) return nullptr;
+    if (targets->is_string())
+      expressions.push_back("(" + targets->as_string() + ")");
+    else
+      targets->each_element([&](const JsonView& name) { names.insert(name.as_string()); });
   }
   if (expressions.empty()) return names;
   return names.empty() && expressions.size() == adapters.size() ? Json(join(expressions, "|")) : Json();
