@@ -10,7 +10,7 @@ namespace graft {
 namespace {
 
 /// Verbs that are promised and come later: an unknown-verb message would send their users looking for a typo.
-constexpr const char* kLater[] = {"export", "adapter", "data clean", "serve"};
+constexpr const char* kLater[] = {"export", "data clean", "serve"};
 
 std::string help_text() {
   std::size_t width = 0;
@@ -51,6 +51,7 @@ std::optional<Match> find_command(const std::vector<std::string>& arguments) {
   std::optional<std::string> near = nearest(two_words, names);
   if (!near) near = nearest(arguments.front(), names);
   if (arguments.front() == "data") near = "data preview";
+  if (arguments.front() == "adapter" && (!near || arguments.size() == 1)) near = "adapter inspect";
   fail(ExitCode::kUsage, printable(arguments.front()), ": unknown verb",
        Hint{near ? "did you mean `graft " + *near + "`?" : "`graft --help` lists the verbs"});
 }
@@ -72,6 +73,15 @@ const std::vector<Command>& commands() {
       {"score", "loss and likeliest next tokens of rows", run_score},
       {"merge", "a base with an adapter in its weights, as a Hugging Face folder", run_merge},
       {"convert", "a GGUF base as a Hugging Face folder", run_convert},
+      {"adapter inspect", "method, rank, norms and effective rank of an adapter, module by module",
+       run_adapter_inspect},
+      {"adapter check", "whether PEFT, vLLM and llama.cpp load an adapter, and what to do if not",
+       run_adapter_check},
+      {"adapter combine", "one adapter of several", run_adapter_combine},
+      {"adapter resize", "an adapter with another rank", run_adapter_resize},
+      {"adapter cast", "an adapter in another type of numbers", run_adapter_cast},
+      {"adapter diff", "how far two adapters are apart", run_adapter_diff},
+      {"adapter rename", "an adapter with repaired names of its tensors", run_adapter_rename},
       {"ls", "the recipes that come with graft", run_ls},
       {"cp", "copy a recipe, its paths rewritten", run_cp},
       {"schema", "JSON Schema of a recipe, for editors", run_schema},

@@ -26,6 +26,13 @@ const std::vector<Command>& commands();
 /// Errors: kUsage for no verb or an unknown one (with a did-you-mean); whatever the verb throws.
 ExitCode run_command_line(const std::vector<std::string>& arguments);
 
+CommandFunction run_adapter_cast;
+CommandFunction run_adapter_check;
+CommandFunction run_adapter_combine;
+CommandFunction run_adapter_diff;
+CommandFunction run_adapter_inspect;
+CommandFunction run_adapter_rename;
+CommandFunction run_adapter_resize;
 CommandFunction run_chat;
 CommandFunction run_convert;
 CommandFunction run_cp;

@@ -1,9 +1,11 @@
+#include <optional>
 #include <utility>
 
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/job.h"
 #include "cli/output.h"
+#include "cli/portability_report.h"
 #include "cli/recipe_arguments.h"
 #include "train/run_folder.h"
 
@@ -15,19 +17,22 @@ struct Findings {
   std::string recipe, base, output_dir;
   std::int64_t layers, modules, parameters, examples, held_out, target_tokens, dropped;
   bool holds_run;
+  std::vector<Verdict> verdicts;  ///< of the loaders that were asked for
 };
 
 Json to_json(const Findings& found) {
-  return {{"recipe", found.recipe},
-          {"valid", true},
-          {"base", {{"path", found.base}, {"layers", found.layers}}},
-          {"adapter", {{"modules", found.modules}, {"parameters", found.parameters}}},
-          {"data",
-           {{"examples", found.examples},
-            {"held_out", found.held_out},
-            {"target_tokens", found.target_tokens},
-            {"dropped", found.dropped}}},
-          {"output_dir", {{"path", found.output_dir}, {"holds_run", found.holds_run}}}};
+  Json document = {{"recipe", found.recipe},
+                   {"valid", true},
+                   {"base", {{"path", found.base}, {"layers", found.layers}}},
+                   {"adapter", {{"modules", found.modules}, {"parameters", found.parameters}}},
+                   {"data",
+                    {{"examples", found.examples},
+                     {"held_out", found.held_out},
+                     {"target_tokens", found.target_tokens},
+                     {"dropped", found.dropped}}},
+                   {"output_dir", {{"path", found.output_dir}, {"holds_run", found.holds_run}}}};
+  if (!found.verdicts.empty()) document["for"] = verdicts_json(found.verdicts);
+  return document;
 }
 
 void print_lines(const Findings& found) {
@@ -39,6 +44,7 @@ void print_lines(const Findings& found) {
         " parameters\n");
   if (found.holds_run)
     print("output   " + found.output_dir + " holds a run: train needs --resume or --overwrite\n");
+  print(verdicts_text(found.verdicts));
   print(found.recipe + ": valid\n");
 }
 
@@ -46,13 +52,17 @@ void print_lines(const Findings& found) {
 
 ExitCode run_validate(const std::vector<std::string>& words) {
   RecipeArguments given;
+  std::optional<std::string> loaders;
   Arguments parser(
       {.verb = "validate",
-       .synopsis = "RECIPE [key=value…] [--json]",
+       .synopsis = "RECIPE [key=value…] [--for peft|vllm|llama.cpp] [--json]",
        .about =
            "Checks everything that can be checked without training: the recipe, every row of its data, the "
-           "base's files, that its target modules exist.",
-       .example = "graft validate recipes/cooking.yaml"});
+           "base's files, that its target modules exist. --for: also whether other programs will load the "
+           "adapter and compute with it what is trained (exit code 3 where not).",
+       .example = "graft validate recipes/cooking.yaml --for vllm"});
+  parser.option("for", "peft|vllm|llama.cpp", loaders,
+                "judge the adapter before it is trained; several with commas");
   given.declare(parser, "one JSON document instead of lines");
   if (!parser.parse(words)) return ExitCode::kDone;
 
@@ -65,23 +75,25 @@ ExitCode run_validate(const std::vector<std::string>& words) {
   const AdapterSet adapters = attach_adapters(model, recipe.lora, recipe.seed);
 
   const DataReport& rows = job.data.train_report;
-  const Findings found{.recipe = given.path,
-                       .base = recipe.model.path,
-                       .output_dir = recipe.output_dir,
-                       .layers = model.config.num_hidden_layers,
-                       .modules = std::ssize(adapters.modules),
-                       .parameters = adapters.parameter_count(),
-                       .examples = std::ssize(job.data.train),
-                       .held_out = std::ssize(job.data.eval),
-                       .target_tokens = rows.target_tokens,
-                       .dropped = rows.dropped_long + rows.dropped_without_target,
-                       .holds_run = resumes};
+  Findings found{.recipe = given.path,
+                 .base = recipe.model.path,
+                 .output_dir = recipe.output_dir,
+                 .layers = model.config.num_hidden_layers,
+                 .modules = std::ssize(adapters.modules),
+                 .parameters = adapters.parameter_count(),
+                 .examples = std::ssize(job.data.train),
+                 .held_out = std::ssize(job.data.eval),
+                 .target_tokens = rows.target_tokens,
+                 .dropped = rows.dropped_long + rows.dropped_without_target,
+                 .holds_run = resumes,
+                 .verdicts = {}};
+  if (loaders) found.verdicts = verdicts_of(facts_of(adapters), *loaders, {}, recipe.output_dir + "/adapter");
   if (given.json) {
     print_json(to_json(found));
   } else {
     print_lines(found);
   }
-  return ExitCode::kDone;
+  return is_portable(found.verdicts) ? ExitCode::kDone : ExitCode::kBadInput;
 }
 
 }  // namespace graft

@@ -11,12 +11,11 @@
 #include "base/json.h"
 #include "base/sha256.h"
 #include "base/text.h"
+#include "peft/identity_record.h"
 
 namespace graft {
 namespace {
 
-constexpr char kHashKey[] = "graft.base.sha256";
-constexpr char kFingerprintKey[] = "graft.base.fingerprint";
 constexpr std::int64_t kFingerprintWeights = 4096;
 constexpr std::int64_t kHashRows = 256;  // rows decoded at a time
 constexpr double kSameBase =
@@ -100,14 +99,14 @@ std::map<std::string, std::string> base_identity(const Decoder& model,
     hash_weight(hash, module, weight);
     fingerprint["weights"][module] = signs_of(weight, std::min(share, weight.out_features()));
   }
-  return {{kHashKey, hash.hex()}, {kFingerprintKey, to_text(fingerprint)}};
+  return {{kBaseHashKey, hash.hex()}, {kBaseFingerprintKey, to_text(fingerprint)}};
 }
 
 std::optional<double> base_agreement(const Decoder& model, const std::map<std::string, std::string>& metadata,
                                      const std::string& where) {
-  const auto text = metadata.find(kFingerprintKey);
+  const auto text = metadata.find(kBaseFingerprintKey);
   if (text == metadata.end()) return std::nullopt;
-  const std::string source = where + ": " + kFingerprintKey;
+  const std::string source = where + ": " + kBaseFingerprintKey;
   const Json document = parse_json(text->second, source);
   const JsonView fingerprint(document, source);
   if (fingerprint.at("version").as_int() != 1) return std::nullopt;  // of a later graft: no opinion

@@ -1,0 +1,78 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "peft/adapter_key.h"
+#include "store/safetensors.h"
+
+namespace graft {
+
+/// The names of the two files of an adapter folder.
+inline constexpr char kAdapterConfigName[] = "adapter_config.json";
+inline constexpr char kAdapterTensorsName[] = "adapter_model.safetensors";
+
+/// The two factors of one adapted module as they lie in the file. Where the file lacks one it is null, until
+/// check_plain has looked.
+struct FactorPair {
+  std::string module;             ///< path in the base
+  const TensorView* a = nullptr;  ///< [R,in]; of an embedding [R,vocab]
+  const TensorView* b = nullptr;  ///< [out,R]; of an embedding [hidden,R]
+  bool of_embedding = false;
+  std::int64_t config_rank = 0;  ///< by r and rank_pattern; of fused experts the rank of one
+  double scale = 0.0;            ///< of B A: by r, alpha, their patterns and use_rslora
+  std::int64_t rank() const { return a != nullptr ? a->shape.front() : b->shape.back(); }
+};
+
+/// A PEFT adapter folder read without its base: what the tools for adapter files work on.
+struct AdapterFolder {
+  Path path;
+  Json config;                                  ///< adapter_config.json, keys in file order
+  std::shared_ptr<const SafetensorsFile> file;  ///< mapped; the views point into it
+  std::vector<FactorPair> pairs;                ///< by module, layer 2 before layer 10
+  std::vector<const TensorView*> others;        ///< every tensor that is no factor, in file order
+
+  /// The config with the path of its file, for typed reading.
+  JsonView view() const { return {config, (path / kAdapterConfigName).string()}; }
+  /// "LORA", "VERA", …
+  std::string peft_type() const { return view().at("peft_type").as_string(); }
+};
+
+/// Reads config and header; tensors only when they are asked for. Names that hold the adapter's name or lack
+/// "base_model.model." are taken as what they stand for. Errors: no folder, a pickle instead of safetensors,
+/// a malformed config or file, a factor that is no matrix or there twice.
+AdapterFolder open_adapter_folder(const Path& path);
+
+/// Error, naming tensor or key, unless the file holds factors, every module both of them, of one rank, of
+/// floating-point numbers, and the rank is the config's. `verb` says what needs it.
+void check_pairs(const AdapterFolder& adapter, const std::string& verb);
+
+/// Also: a LoRA (or DoRA) whose A and B are what it adds: not of fused experts, not parts of the base's
+/// weight (init_lora_weights).
+void check_factors(const AdapterFolder& adapter, const std::string& verb);
+
+/// Also: it adds scale B A and nothing else: no DoRA, no biases, nothing trained whole.
+void check_plain(const AdapterFolder& adapter, const std::string& verb);
+
+/// Whether init_lora_weights made A and B parts of the base's weight, which PEFT then takes out of it (pissa,
+/// olora, corda, …).
+bool changes_base(const JsonView& config);
+
+/// What one pass over a tensor's values tells.
+struct ValueScan {
+  bool all_finite = true, all_zero = true;
+  double squares = 0.0;  ///< sum of squares
+};
+/// Of floating-point numbers, in little memory however large the tensor is.
+ValueScan scan_values(const TensorView& tensor);
+
+/// The tensor's values as fp32, in its shape.
+at::Tensor read_values(const TensorView& tensor);
+/// A factor as fp32, [rows,columns]. Error: a value that is not finite. `where` names the file.
+at::Tensor read_factor(const TensorView& tensor, const Path& where);
+
+}  // namespace graft

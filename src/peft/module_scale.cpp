@@ -1,0 +1,132 @@
+#include "peft/module_scale.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <memory>
+#include <utility>
+
+#include "base/error.h"
+#include "base/text.h"
+#include "peft/target_modules.h"
+
+namespace graft {
+namespace {
+
+constexpr double kPeftDefault = 8.0;  // of r and lora_alpha
+constexpr double kLargestRank = 1 << 20;
+
+// What a pattern gives single modules, by PEFT's rule: the first key, a regular expression, that matches the
+// end of the path after a dot.
+class PatternValues {
+ public:
+  PatternValues(const JsonView& config, const char* key) {
+    const auto pattern = config.find(key);
+    if (!pattern) return;
+    pattern->each_member([&](const std::string& name, const JsonView& value) {
+      const TargetModules expression{.all_linear = false, .pattern = "(?:.*\\.)?(?:" + name + ")"};
+      rules_.emplace_back(std::make_unique<ModuleMatcher>(expression, TargetModules{.all_linear = false}),
+                          value.as_double());
+    });
+  }
+  double value_of(const std::string& module, double otherwise) const {
+    for (const auto& [matcher, value] : rules_)
+      if (matcher->matches(module)) return value;
+    return otherwise;
+  }
+
+ private:
+  std::vector<std::pair<std::unique_ptr<ModuleMatcher>, double>> rules_;
+};
+
+double number_or(const JsonView& config, const char* key, double otherwise) {
+  const auto value = config.find(key);
+  return value ? value->as_double() : otherwise;
+}
+
+std::int64_t checked_rank(const JsonView& config, double rank, const std::string& module) {
+  check(rank >= 1 && rank <= kLargestRank && rank == std::floor(rank), config, ": r or rank_pattern: got ",
+        rank, " for ", printable(module), ", want an integer from 1");
+  return static_cast<std::int64_t>(rank);
+}
+
+bool is_rslora(const JsonView& config) {
+  const auto value = config.find("use_rslora");
+  return value && value->as_bool();
+}
+
+double divisor_of(std::int64_t rank, bool rslora) {
+  const auto r = static_cast<double>(rank);
+  return rslora ? std::sqrt(r) : r;
+}
+
+template <class Value>
+Value usual(const std::vector<Value>& values) {
+  std::map<Value, std::size_t> count;
+  for (const Value& value : values) ++count[value];
+  return std::max_element(count.begin(), count.end(),
+                          [](const auto& x, const auto& y) { return x.second < y.second; })
+      ->first;
+}
+
+// Whole paths: each key matches one module, so the order in which a loader reads them does not matter.
+template <class Value>
+Json exceptions(const std::vector<std::string>& modules, const std::vector<Value>& values,
+                Value usual_value) {
+  Json pattern = Json::object();
+  for (std::size_t i = 0; i < modules.size(); ++i)
+    if (values[i] != usual_value) pattern[modules[i]] = number_json(static_cast<double>(values[i]));
+  return pattern;
+}
+
+}  // namespace
+
+Json number_json(double value) {
+  if (value == std::floor(value) && std::abs(value) < 1e15) return static_cast<std::int64_t>(value);
+  return value;
+}
+
+ModuleScale global_scale(const JsonView& config) {
+  const std::int64_t rank = checked_rank(config, number_or(config, "r", kPeftDefault), "all modules");
+  return {rank, number_or(config, "lora_alpha", kPeftDefault) / divisor_of(rank, is_rslora(config))};
+}
+
+double alpha_of(const ModuleScale& module, bool rslora) {
+  constexpr double kRounding = 1e-12;
+  const double alpha = module.scale * divisor_of(module.rank, rslora), whole = std::round(alpha);
+  return std::abs(alpha - whole) <= kRounding * std::abs(alpha) ? whole : alpha;
+}
+
+std::vector<ModuleScale> scales_of(const JsonView& config, const std::vector<std::string>& modules) {
+  const double r = number_or(config, "r", kPeftDefault),
+               alpha = number_or(config, "lora_alpha", kPeftDefault);
+  const bool rslora = is_rslora(config);
+  const PatternValues ranks(config, "rank_pattern"), alphas(config, "alpha_pattern");
+  std::vector<ModuleScale> scales;
+  for (const std::string& module : modules) {
+    const std::int64_t rank = checked_rank(config, ranks.value_of(module, r), module);
+    scales.push_back({rank, alphas.value_of(module, alpha) / divisor_of(rank, rslora)});
+  }
+  return scales;
+}
+
+void set_scales(Json& config, const std::vector<std::string>& modules,
+                const std::vector<ModuleScale>& scales) {
+  const bool rslora = is_rslora({config, "adapter_config.json"});
+  std::vector<std::int64_t> ranks;
+  std::vector<double> alphas;
+  for (const ModuleScale& module : scales) {
+    ranks.push_back(module.rank);
+    alphas.push_back(alpha_of(module, rslora));
+  }
+  const std::int64_t r = usual(ranks);
+  const double alpha = usual(alphas);
+  config["r"] = r;
+  config["lora_alpha"] = number_json(alpha);
+  config["rank_pattern"] = exceptions(modules, ranks, r);
+  config["alpha_pattern"] = exceptions(modules, alphas, alpha);
+  // PEFT initialises before it loads: any other word may not fit the rank.
+  config["init_lora_weights"] = true;
+}
+
+}  // namespace graft

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "peft/adapter_folder.h"
+
+namespace graft {
+
+/// What became of one module's rank.
+struct ResizedModule {
+  std::string module;
+  std::int64_t from = 0;  ///< its rank before
+  double kept = 1.0;      ///< share of the sum of squares of B A; 1 where the rank grew
+};
+
+/// Writes the adapter with rank `rank` everywhere to the new folder `out`. A smaller rank becomes larger by
+/// zeros, exactly; a larger one becomes smaller by truncating the SVD of B A. Scales, types and the other
+/// tensors stay; the config's r, alpha and patterns follow. Errors: check_pairs; init_lora_weights or
+/// adapters on parameters that cannot be resized; `out` exists (kUsage).
+std::vector<ResizedModule> resize_adapter(const AdapterFolder& adapter, std::int64_t rank, const Path& out);
+
+}  // namespace graft
