@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "peft/methods.h"
+#include "peft/module_scale.h"
 #include "peft/target_modules.h"
 
 namespace graft {
@@ -119,18 +120,6 @@ std::vector<std::string> read_names(const JsonView& value) {
   return names;
 }
 
-TargetModules read_modules(const JsonView& value) {
-  TargetModules modules{.all_linear = false};
-  if (value.is_string()) {
-    modules.all_linear = is_all_linear(value.as_string());
-    if (!modules.all_linear) modules.pattern = value.as_string();
-    return modules;
-  }
-  check(value.is_array(), value.where(), ": want a list of names or a regular expression");
-  modules.names = read_names(value);
-  return modules;
-}
-
 std::vector<std::int64_t> read_integers(const JsonView& value) {
   constexpr std::int64_t kMost = std::int64_t{1} << 31;
   std::vector<std::int64_t> integers;
@@ -173,11 +162,6 @@ Json modules_json(const TargetModules& targets) {
   return names;
 }
 
-Json number_json(double value) {
-  if (value == std::floor(value) && std::abs(value) < 1e15) return static_cast<std::int64_t>(value);
-  return value;
-}
-
 template <class List>
 Json list_or_null(const List& list) {
   return list.empty() ? Json(nullptr) : Json(list);
@@ -207,6 +191,18 @@ void read_common(const JsonView& config, AdapterConfig& result) {
 }
 
 }  // namespace
+
+TargetModules read_modules(const JsonView& value) {
+  TargetModules modules{.all_linear = false};
+  if (value.is_string()) {
+    modules.all_linear = is_all_linear(value.as_string());
+    if (!modules.all_linear) modules.pattern = value.as_string();
+    return modules;
+  }
+  check(value.is_array(), value.where(), ": want a list of names or a regular expression");
+  modules.names = read_names(value);
+  return modules;
+}
 
 void read_lora_config(const JsonView& config, LoraOptions& options) {
   constexpr std::int64_t kPeftDefault = 8;  // of both r and lora_alpha

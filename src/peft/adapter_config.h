@@ -26,6 +26,9 @@ AdapterConfig read_adapter_config(const Path& path);
 Json adapter_config_json(const LoraOptions& options, const std::vector<std::string>& modules,
                          const std::string& base_path);
 
+/// target_modules or exclude_modules: a list of names, one expression, or all-linear. Errors name the key.
+TargetModules read_modules(const JsonView& value);
+
 /// The keys of one peft_type alone: rows of the table of methods.
 void read_lora_config(const JsonView& config, LoraOptions& options);
 void write_lora_config(const LoraOptions& options, Json& config);

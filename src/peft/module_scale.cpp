@@ -16,28 +16,14 @@ namespace {
 constexpr double kPeftDefault = 8.0;  // of r and lora_alpha
 constexpr double kLargestRank = 1 << 20;
 
-// What a pattern gives single modules, by PEFT's rule: the first key, a regular expression, that matches the
-// end of the path after a dot.
-class PatternValues {
- public:
-  PatternValues(const JsonView& config, const char* key) {
-    const auto pattern = config.find(key);
-    if (!pattern) return;
+PatternTable<double> pattern_in(const JsonView& config, const char* key) {
+  ModulePattern<double> values;
+  if (const auto pattern = config.find(key))
     pattern->each_member([&](const std::string& name, const JsonView& value) {
-      const TargetModules expression{.all_linear = false, .pattern = "(?:.*\\.)?(?:" + name + ")"};
-      rules_.emplace_back(std::make_unique<ModuleMatcher>(expression, TargetModules{.all_linear = false}),
-                          value.as_double());
+      values.emplace_back(name, value.as_double());
     });
-  }
-  double value_of(const std::string& module, double otherwise) const {
-    for (const auto& [matcher, value] : rules_)
-      if (matcher->matches(module)) return value;
-    return otherwise;
-  }
-
- private:
-  std::vector<std::pair<std::unique_ptr<ModuleMatcher>, double>> rules_;
-};
+  return {key, values};
+}
 
 double number_or(const JsonView& config, const char* key, double otherwise) {
   const auto value = config.find(key);
@@ -101,7 +87,8 @@ std::vector<ModuleScale> scales_of(const JsonView& config, const std::vector<std
   const double r = number_or(config, "r", kPeftDefault),
                alpha = number_or(config, "lora_alpha", kPeftDefault);
   const bool rslora = is_rslora(config);
-  const PatternValues ranks(config, "rank_pattern"), alphas(config, "alpha_pattern");
+  const PatternTable<double> ranks = pattern_in(config, "rank_pattern"),
+                             alphas = pattern_in(config, "alpha_pattern");
   std::vector<ModuleScale> scales;
   for (const std::string& module : modules) {
     const std::int64_t rank = checked_rank(config, ranks.value_of(module, r), module);

@@ -7,6 +7,8 @@
 #include <cassert>
 #include <chrono>
 
+#include "train/flops.h"
+
 namespace graft {
 namespace {
 
