@@ -15,7 +15,7 @@ struct TrainingShape {
   Compute compute = Compute::kAuto;
   BaseSizes base;
   std::int64_t adapter_parameters = 0;
-  std::int64_t adapter_ranks = 0;  ///< sum of the ranks of all adapted linears
+  std::int64_t adapter_ranks = 0;  ///< numbers that a token keeps for the adapters: columns of x A^T, …
   std::int64_t first_block = 0;    ///< lowest block with an adapter: below it nothing is kept
 };
 
