@@ -134,7 +134,8 @@ OpenAdapter open_adapter(const Decoder& model, const Path& folder) {
   AdapterConfig config = read_adapter_config(config_path);
   LoraOptions& options = config.options;
   if (config.default_targets) options.target_modules = default_targets(model, options.method, config_path);
-  OpenAdapter open{.adapter = {}, .file = SafetensorsFile(path), .named = {}, .specs = {}};
+  SafetensorsFile file(path);  // what can throw stays out of the aggregate
+  OpenAdapter open{.adapter = {}, .file = std::move(file), .named = {}, .specs = {}};
   open.adapter.options = options;
   open.named = name_tensors(open.file.tensors(), where);
   AdapterLayout& layout = open.adapter.layout;

@@ -16,7 +16,7 @@ struct TrainingShape {
   BaseSizes base;
   std::int64_t adapter_parameters = 0;
   std::int64_t active_adapter_parameters = 0;  ///< those that a token passes: fewer where there are experts
-  std::int64_t adapter_ranks = 0;  ///< sum of the ranks of the adapted linears that a token passes
+  std::int64_t adapter_ranks = 0;  ///< numbers that a token keeps for the adapters: columns of x A^T, …
   std::int64_t first_block = 0;    ///< lowest block with an adapter: below it nothing is kept
 };
 

@@ -113,7 +113,7 @@ struct GainedExample : Example {
   }
   std::vector<LoraTerm> terms(const Tensors& in) const {
     std::vector<LoraTerm> terms = Example::terms(in);
-    for (auto& term : terms) term.bias = {};
+    for (auto& term : terms) term.bias = at::Tensor();
     terms[0].gain = in[5], terms[2].gain = in[6];
     return terms;
   }

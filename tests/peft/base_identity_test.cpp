@@ -4,7 +4,7 @@
 
 #include "base/json.h"
 #include "peft/fixture.h"
-#include "peft/selection.h"
+#include "peft/layout.h"
 
 namespace graft {
 namespace {
@@ -18,6 +18,13 @@ Decoder changed_model(const std::function<at::Tensor(const at::Tensor&)>& change
           dense_weight(change(linear.weight->rows(0, linear.weight->out_features())).contiguous());
   });
   return model;
+}
+
+std::vector<std::string> linear_paths(const Decoder& model) {
+  std::vector<std::string> paths;
+  for (const ModuleView& module : modules_of(model))
+    if (module.kind == ModuleKind::kLinear) paths.push_back(module.path);
+  return paths;
 }
 
 std::map<std::string, std::string> identity_of_tiny() {

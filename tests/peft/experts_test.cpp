@@ -5,7 +5,6 @@
 
 #include "evaluate/loss.h"
 #include "peft/fixture.h"
-#include "peft/selection.h"
 #include "train/adamw.h"
 
 namespace graft {
