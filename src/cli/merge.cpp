@@ -4,46 +4,55 @@
 
 #include "base/console.h"
 #include "base/error.h"
+#include "base/format.h"
 #include "base/machine.h"
-#include "base/random.h"
 #include "base/text.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
+#include "cli/held_prompts.h"
 #include "cli/output.h"
 #include "evaluate/compare.h"
+#include "export/gguf_model.h"
 #include "export/hf_folder.h"
 #include "peft/adapter_set.h"
 #include "store/safetensors.h"
-#include "text/tokenizer.h"
 
 namespace graft {
 namespace {
 
 struct MergeArguments {
-  std::string model, adapter, out, format = "hf", type = "bf16";
-  bool json = false, force = false;
+  std::string model, adapter, out, format = "hf", type;
+  bool modelfile = false, json = false, force = false;
+
+  bool gguf() const { return format == "gguf"; }
 };
 
 std::optional<MergeArguments> parse(const std::vector<std::string>& words) {
   MergeArguments arguments;
   Arguments parser(
       {.verb = "merge",
-       .synopsis = "--model M --adapter A --out DIR",
-       .about =
-           "Writes the base with the adapter in its weights as a Hugging Face folder, loads it again and "
-           "compares its predictions with those of base and adapter.",
+       .synopsis = "--model M --adapter A --out DIR|FILE [--format hf|gguf]",
+       .about = "Writes the base with the adapter in its weights as a Hugging Face folder or a GGUF file, "
+                "loads it "
+                "again and compares its predictions with those of base and adapter.",
        .example =
            "graft merge --model models/SmolLM2-135M-Instruct --adapter runs/cooking/adapter --out merged"});
   parser.option("model", "M", arguments.model, "Hugging Face folder or .gguf file", Need::kRequired);
   parser.option("adapter", "A", arguments.adapter, "adapter folder", Need::kRequired);
-  parser.option("out", "DIR", arguments.out, "the new folder", Need::kRequired);
-  parser.option("format", "hf", arguments.format, "what to write");
-  parser.option("type", "bf16|f16|f32", arguments.type, "how the weights are stored");
+  parser.option("out", "DIR|FILE", arguments.out, "the new folder or GGUF file", Need::kRequired);
+  parser.option("format", "hf|gguf", arguments.format, "what to write (hf)");
+  parser.option(
+      "type", "T", arguments.type,
+      "how the weights are stored: bf16 (default), f16 or f32; a GGUF also q8_0, q4_0, q4_k or q6_k, and of "
+      "a GGUF base by default each tensor's own");
+  parser.flag("modelfile", arguments.modelfile, "write Ollama's Modelfile beside a GGUF");
   parser.flag("force", arguments.force, "take an adapter that was trained on another base");
   parser.flag("json", arguments.json, "one JSON document instead of a line");
   if (!parser.parse(words)) return std::nullopt;
-  check(arguments.format == "hf", ExitCode::kUsage, "--format: got ", printable(arguments.format),
-        ", want hf", Hint{arguments.format == "gguf" ? "a merged GGUF is not written yet" : ""});
+  check(arguments.gguf() || arguments.format == "hf", ExitCode::kUsage, "--format: got ",
+        printable(arguments.format), ", want hf or gguf");
+  check(arguments.gguf() || !arguments.modelfile, ExitCode::kUsage,
+        "--modelfile: want --format gguf beside it");
   check(!std::filesystem::exists(arguments.out), ExitCode::kUsage, arguments.out, ": exists already");
   return arguments;
 }
@@ -65,85 +74,88 @@ ComputeDType compute_type(const std::string& model) {
   return fits || !all_bf16 ? ComputeDType::kF32 : ComputeDType::kBF16;
 }
 
-constexpr const char* kPrompts[] = {
-    "How do I make a good tomato soup? Chop 2 onions, then",
-    "The capital of France is Paris. Water boils at 100 degrees;",
-    "def mean(values):\n    return sum(values) / len(values)\n\nNaïve café — “quotes”, 你好。",
-};
-constexpr std::size_t kRandomTokens = 48;
-
-// Texts that no adapter was trained on; random tokens where the base has no tokenizer.
-std::vector<std::vector<std::int32_t>> held_prompts(const std::string& model, const ModelConfig& config) {
-  std::vector<std::vector<std::int32_t>> prompts;
-  const bool has_tokenizer =
-      !std::filesystem::is_directory(model) || std::filesystem::exists(Path(model) / "tokenizer.json");
-  if (has_tokenizer) {
-    const Tokenizer tokenizer = load_tokenizer(model);
-    for (const char* text : kPrompts) prompts.push_back(tokenizer.encode(text, SpecialTokens::kAdd).ids);
-    return prompts;
-  }
-  RandomStream random(0);
-  auto& tokens = prompts.emplace_back(kRandomTokens);
-  for (std::int32_t& token : tokens)
-    token = static_cast<std::int32_t>(random.below(static_cast<std::uint64_t>(config.vocab_size)));
-  return prompts;
-}
-
-at::Tensor predictions(const Decoder& model, const std::vector<std::vector<std::int32_t>>& prompts) {
-  std::vector<at::Tensor> all;
-  for (const auto& prompt : prompts) all.push_back(log_probabilities(model, prompt));
-  return at::cat(all);
-}
-
-// A merge that is no nearer to base + adapter than the bare base is has lost the adapter, whatever its
-// distance.
-void check_kept(const Difference& merged, const Difference& base, const MergeArguments& arguments) {
-  if (merged.rms < base.rms) return;
+// A merge that is nearer to the bare base than to base + adapter has lost the adapter, whatever its distance.
+void check_kept(const Difference& from_adapted, const Difference& from_base,
+                const MergeArguments& arguments) {
+  if (from_adapted.rms < from_base.rms) return;
   remove_all(arguments.out);
   fail(ExitCode::kNumerics, arguments.out,
-       ": the merged model lost the adapter: it differs from base and adapter by ", merged.rms,
-       " (rms), the bare base by ", base.rms,
+       ": the merged model lost the adapter: it differs from base and adapter by ", from_adapted.rms,
+       " (rms), from the bare base by ", from_base.rms,
        Hint{arguments.type == "f32"
                 ? "the adapter changes hardly anything"
                 : "its effect is smaller than the rounding of the weights: use --type f32"});
 }
 
-void print_result(const MergeArguments& arguments, const Difference& merged) {
+std::string default_type(const MergeArguments& arguments) {
+  const bool keep = arguments.gguf() && !std::filesystem::is_directory(arguments.model);
+  return keep ? "keep" : "bf16";
+}
+
+// What the merge wrote, besides the proof that follows.
+GgufReport write_merged(const Decoder& model, const MergeArguments& arguments) {
+  if (!arguments.gguf()) {
+    write_hf_folder(model, arguments.model, arguments.out, parse_weight_type(arguments.type));
+    return {};
+  }
+  std::optional<GgufTypes> types;
+  if (arguments.type != "keep") types = parse_gguf_types(arguments.type);
+  return write_gguf_model(model, arguments.model, arguments.out, types);
+}
+
+void check_type(const MergeArguments& arguments) {
+  if (!arguments.gguf())
+    parse_weight_type(arguments.type);
+  else if (arguments.type != "keep")
+    parse_gguf_types(arguments.type);
+}
+
+void print_result(const MergeArguments& arguments, const Difference& merged, const Difference& adapter,
+                  const GgufReport& report) {
+  if (report.other_type > 0)
+    say(counted(report.other_type, "tensor") + " in a larger type (" + report.example + ")");
   if (arguments.json) {
     print_json({{"out", arguments.out},
                 {"type", arguments.type},
                 {"positions", merged.positions},
                 {"largest_difference", merged.largest},
                 {"kl", merged.kl},
+                {"adapter_kl", adapter.kl},
                 {"top1_agreement", merged.top1}});
     return;
   }
   std::ostringstream line;
   line << arguments.out << ": largest difference of log-probabilities " << merged.largest << ", KL "
-       << merged.kl << ", same first token at " << 100.0 * merged.top1 << " % of " << merged.positions
-       << " positions\n";
+       << merged.kl << " (the adapter's own effect: " << adapter.kl << "), same first token at "
+       << 100.0 * merged.top1 << " % of " << merged.positions << " positions\n";
   print(line.str());
 }
 
 }  // namespace
 
 ExitCode run_merge(const std::vector<std::string>& words) {
-  const std::optional<MergeArguments> arguments = parse(words);
+  std::optional<MergeArguments> arguments = parse(words);
   if (!arguments) return ExitCode::kDone;
-  const WeightType type = parse_weight_type(arguments->type);
-  Decoder model = load_model({.path = arguments->model, .dtype = compute_type(arguments->model)});
-  const auto prompts = held_prompts(arguments->model, model.config);
-  const at::Tensor of_base = predictions(model, prompts);
+  if (arguments->type.empty()) arguments->type = default_type(*arguments);
+  check_type(*arguments);
+  std::optional<Decoder> model =
+      load_model({.path = arguments->model, .dtype = compute_type(arguments->model)});
+  const auto dtype = model->dtype == at::kFloat ? ComputeDType::kF32 : ComputeDType::kBF16;
+  const Prompts prompts = held_prompts(arguments->model, model->config);
+  const at::Tensor of_base = predictions(*model, prompts);
   const OtherBase other = arguments->force ? OtherBase::kWarn : OtherBase::kRefuse;
-  load_adapter(model, arguments->adapter, ZeroAdapter::kRefuse, other);
-  const at::Tensor wanted = predictions(model, prompts);
+  load_adapter(*model, arguments->adapter, ZeroAdapter::kRefuse, other);
+  const at::Tensor wanted = predictions(*model, prompts);
 
-  write_hf_folder(model, arguments->model, arguments->out, type);
-  const auto dtype = model.dtype == at::kFloat ? ComputeDType::kF32 : ComputeDType::kBF16;
-  const Difference merged =
-      compare(wanted, predictions(load_model({.path = arguments->out, .dtype = dtype}), prompts));
-  check_kept(merged, compare(wanted, of_base), *arguments);
-  print_result(*arguments, merged);
+  const GgufReport report = write_merged(*model, *arguments);
+  model.reset();  // one model in memory at a time
+  check_same_tokenizer(arguments->model, arguments->out);
+  const at::Tensor got = predictions(load_model({.path = arguments->out, .dtype = dtype}), prompts);
+  const Difference merged = compare(wanted, got);
+  check_kept(merged, compare(of_base, got), *arguments);
+  if (arguments->modelfile)
+    write_modelfile(arguments->out, Path(arguments->out).replace_extension(".Modelfile"));
+  print_result(*arguments, merged, compare(wanted, of_base), report);
   return ExitCode::kDone;
 }
 

@@ -300,4 +300,9 @@ std::int64_t paired_row(std::int64_t row, std::int64_t head_dim) {
   return row - in_head + 2 * (in_head % half) + in_head / half;
 }
 
+std::int64_t unpaired_row(std::int64_t row, std::int64_t head_dim) {
+  const std::int64_t in_head = row % head_dim, half = head_dim / 2;
+  return row - in_head + in_head % 2 * half + in_head / 2;
+}
+
 }  // namespace graft

@@ -117,5 +117,7 @@ std::optional<MappedName> gguf_name(const Family& family, std::string_view huggi
 
 /// The row of the GGUF file that holds row `row` of the Hugging Face matrix, in heads of `head_dim` rows.
 std::int64_t paired_row(std::int64_t row, std::int64_t head_dim);
+/// The reverse: the Hugging Face row that the GGUF file holds at `row`.
+std::int64_t unpaired_row(std::int64_t row, std::int64_t head_dim);
 
 }  // namespace graft

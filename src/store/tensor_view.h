@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernels/dtype.h"
+#include "kernels/encode.h"  // can_encode, encode_from_f32: for what is written
 
 namespace graft {
 

@@ -157,7 +157,40 @@ Json byte_level_json(bool gpt2_words) {
       {"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", gpt2_words}};
 }
 
+// The steps of a pre_tokenizer, without what changes only spans.
+Json steps_of(const Json& pre_tokenizer) {
+  const Json* list = nullptr;
+  if (pre_tokenizer.is_object() && pre_tokenizer.value("type", "") == "Sequence" &&
+      pre_tokenizer.contains("pretokenizers"))
+    list = &pre_tokenizer["pretokenizers"];
+  Json steps = list != nullptr ? *list : Json::array({pre_tokenizer});
+  for (Json& step : steps)
+    if (step.is_object()) step.erase("trim_offsets");
+  return steps;
+}
+
+// Same members in any order.
+bool same_steps(const Json& left, const Json& right) {
+  return nlohmann::json::parse(left.dump()) == nlohmann::json::parse(right.dump());
+}
+
 }  // namespace
+
+const PreKind* matching_pre_kind(const Json& tokenizer) {
+  if (!tokenizer.is_object() || !tokenizer.contains("pre_tokenizer")) return nullptr;
+  const Json steps = steps_of(tokenizer["pre_tokenizer"]);
+  const Json normalizer = tokenizer.value("normalizer", Json(nullptr));
+  const bool nfc = normalizer.is_object() && normalizer.value("type", "") == "NFC";
+  const Json model = tokenizer.value("model", Json::object());
+  const bool ignores = model.is_object() && model.contains("ignore_merges") && model["ignore_merges"] == true;
+  const PreKind* match = nullptr;
+  for (const PreKind& kind : kKinds) {
+    if (!same_steps(steps_of(kind.pre_tokenizer()), steps)) continue;
+    if (kind.nfc == nfc && kind.ignore_merges == ignores) return &kind;
+    if (match == nullptr) match = &kind;
+  }
+  return match;
+}
 
 Json PreKind::pre_tokenizer() const {
   Json steps = Json::array();

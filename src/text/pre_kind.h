@@ -28,4 +28,8 @@ struct PreKind {
 /// The kind of a name. Error, started by `where`, for a name that graft does not know.
 const PreKind& find_pre_kind(std::string_view name, std::string_view where);
 
+/// The kind that cuts text as a tokenizer.json (`tokenizer`, the whole document) does; of several the one
+/// that also normalizes and merges alike, the first otherwise. Null where none does.
+const PreKind* matching_pre_kind(const Json& tokenizer);
+
 }  // namespace graft

@@ -5,6 +5,7 @@
 
 #include "data/example.h"
 #include "evaluate/loss.h"
+#include "export/gguf_model.h"
 #include "export/hf_folder.h"
 #include "generate/generate.h"
 #include "model/golden.h"
@@ -46,6 +47,12 @@ TEST_P(FamilyGolden, APackHasTheLogProbabilitiesOfTransformersWithTheAdapter) {
   const double difference = distance(load());
   RecordProperty("largest_difference", std::to_string(difference));
   EXPECT_LT(difference, kTolerance);
+}
+
+TEST_P(FamilyGolden, TheMergedGgufHasTheSameLogProbabilities) {
+  const TemporaryFolder folder;
+  write_gguf_model(load(), base(), folder.path() / "merged.gguf", parse_gguf_types("f32"));
+  EXPECT_LT(distance(load_fp32(folder.path() / "merged.gguf")), kTolerance);
 }
 
 /// The two sequences as a pack whose every token but the last is learned from.

@@ -49,6 +49,15 @@ adapted=$(loss_of "$WORK/out")
 close "$merged" "$adapted" 1e-5 || fail "merged model has loss $merged, base with adapter $adapted"
 expect_exit 2 "$GRAFT" merge --model "$tiny" --adapter "$WORK/run/adapter" --out "$WORK/merged"
 
+# So does the merged GGUF, tokens included, and the base in 8 bits nearly says what the base says.
+expect_exit 0 "$GRAFT" merge --model "$tiny" --adapter "$WORK/run/adapter" --format gguf --type f32 --out "$WORK/merged.gguf" --modelfile
+grep -q '^FROM ./merged.gguf$' "$WORK/merged.Modelfile" || fail "no Modelfile beside the merged GGUF"
+expect_exit 0 "$GRAFT" score --model "$WORK/merged.gguf" "$rows" --json --dtype fp32
+merged_gguf=$(loss_of "$WORK/out")
+close "$merged_gguf" "$adapted" 1e-5 || fail "merged GGUF has loss $merged_gguf, base with adapter $adapted"
+expect_exit 0 "$GRAFT" convert --model "$tiny" --out "$WORK/base.gguf" --type q8_0
+expect_exit 0 "$GRAFT" merge --model "$WORK/base.gguf" --adapter "$WORK/run/adapter" --format gguf --out "$WORK/merged_q8.gguf"
+
 # Answers: the same seed gives the same one; greedy needs none.
 expect_exit 0 "$GRAFT" generate --model "$tiny" --adapter "$WORK/run/adapter" --prompt "How do I make pancakes?" --seed 3 --max-new-tokens 20
 cp "$WORK/out" "$WORK/first"
