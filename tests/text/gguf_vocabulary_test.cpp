@@ -39,7 +39,9 @@ class GgufVocabulary : public ::testing::Test {
       for (const SpecialTokens special : {SpecialTokens::kAdd, SpecialTokens::kNone})
         EXPECT_EQ(gguf_tokenizer_->encode(text, special).ids, folder_tokenizer_->encode(text, special).ids)
             << text;
-    if (folder_tokenizer_->bos()) EXPECT_EQ(gguf_tokenizer_->bos(), folder_tokenizer_->bos());
+    if (folder_tokenizer_->bos()) {
+      EXPECT_EQ(gguf_tokenizer_->bos(), folder_tokenizer_->bos());
+    }
     EXPECT_EQ(gguf_tokenizer_->eos(), folder_tokenizer_->eos());
     EXPECT_EQ(gguf_tokenizer_->chat_template(), folder_tokenizer_->chat_template());
   }
