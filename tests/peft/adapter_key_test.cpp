@@ -11,7 +11,7 @@ namespace {
 constexpr char kQ[] = "model.layers.0.self_attn.q_proj";
 
 TEST(AdapterKey, EveryTensorOfPeftHasItsPart) {
-  const std::string start = std::string("base_model.model.") + kQ;
+  const std::string start = "base_model.model.model.layers.0.self_attn.q_proj";
   const std::vector<std::pair<std::string, AdapterPart>> keys = {
       {".lora_A.weight", AdapterPart::kA},
       {".lora_B.weight", AdapterPart::kB},
@@ -39,7 +39,7 @@ TEST(AdapterKey, EveryTensorOfPeftHasItsPart) {
 }
 
 TEST(AdapterKey, RepairTakesOutWhatWrappersAndAdapterNamesLeft) {
-  const std::string right = std::string("base_model.model.") + kQ + ".lora_A.weight";
+  const std::string right = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight";
   for (const char* odd :
        {"model.layers.0.self_attn.q_proj.lora_A.weight",
         "base_model.model.model.layers.0.self_attn.q_proj.lora_A.default.weight",

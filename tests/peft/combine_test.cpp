@@ -114,8 +114,8 @@ TEST(Combine, KeepsTheNarrowTypeThatAllAdaptersHave) {
   one.write(folder.path() / "one");
   combine_adapters({{open_adapter_folder(folder.path() / "one"), 1.0}},
                    {.method = find_combine_method("cat")}, folder.path() / "out");
-  for (const TensorView& tensor : SafetensorsFile(folder.path() / "out/adapter_model.safetensors").tensors())
-    EXPECT_EQ(tensor.dtype, DType::kBF16);
+  const SafetensorsFile written(folder.path() / "out/adapter_model.safetensors");
+  for (const TensorView& tensor : written.tensors()) EXPECT_EQ(tensor.dtype, DType::kBF16);
 }
 
 Error combine_error(const MadeAdapter& one, const MadeAdapter& two, const std::string& method = "cat") {

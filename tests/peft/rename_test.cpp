@@ -21,8 +21,8 @@ MadeAdapter prefixed(const std::string& before, const std::string& after = "") {
 
 std::vector<std::string> names_in(const Path& folder) {
   std::vector<std::string> names;
-  for (const TensorView& tensor : SafetensorsFile(folder / "adapter_model.safetensors").tensors())
-    names.push_back(tensor.name);
+  const SafetensorsFile written(folder / "adapter_model.safetensors");
+  for (const TensorView& tensor : written.tensors()) names.push_back(tensor.name);
   return names;
 }
 

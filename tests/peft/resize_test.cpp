@@ -116,7 +116,8 @@ TEST(Cast, RoundsEachNumberOnce) {
     const CastReport report = cast_adapter(open_adapter_folder(in), dtype, out);
     const auto before = read_tensors(in / "adapter_model.safetensors");
     double change = 0, size = 0;
-    for (const TensorView& tensor : SafetensorsFile(out / "adapter_model.safetensors").tensors()) {
+    const SafetensorsFile written(out / "adapter_model.safetensors");
+    for (const TensorView& tensor : written.tensors()) {
       EXPECT_EQ(tensor.dtype, dtype);
       const at::Tensor& value = before.at(tensor.name);
       EXPECT_TRUE(read_values(tensor).equal(value.to(scalar).to(at::kFloat))) << tensor.name;
