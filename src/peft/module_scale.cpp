@@ -46,13 +46,13 @@ double divisor_of(std::int64_t rank, bool rslora) {
   return rslora ? std::sqrt(r) : r;
 }
 
+// The most frequent value; of several the first.
 template <class Value>
 Value usual(const std::vector<Value>& values) {
-  std::map<Value, std::size_t> count;
+  std::map<Value, std::int64_t> count;
   for (const Value& value : values) ++count[value];
-  return std::max_element(count.begin(), count.end(),
-                          [](const auto& x, const auto& y) { return x.second < y.second; })
-      ->first;
+  return *std::max_element(values.begin(), values.end(),
+                           [&](const Value& x, const Value& y) { return count.at(x) < count.at(y); });
 }
 
 // Whole paths: each key matches one module, so the order in which a loader reads them does not matter.

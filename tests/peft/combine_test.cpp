@@ -7,6 +7,9 @@
 namespace graft {
 namespace {
 
+constexpr double kRounding = 2e-6;  // fp32
+constexpr double kOfSvd = 1e-4;     // PEFT truncates in fp32, where near singular values mix
+
 const Path kTools = kPeftGolden / "tools";
 
 std::vector<WeightedAdapter> opened(const Json& test) {
@@ -42,7 +45,9 @@ TEST(Combine, GivesTheProductsThatPeftsAddWeightedAdapterGives) {
     for (const auto& [module, product] : products_of(folder.path() / name)) {
       const std::string key = name + "/" + module;
       ASSERT_TRUE(golden.contains(key + "/A")) << key;
-      EXPECT_LT(relative_difference(product, golden.at(key + "/B").mm(golden.at(key + "/A"))), 2e-6) << key;
+      const double tolerance = options_of(test).method.domain == MergeDomain::kProduct ? kOfSvd : kRounding;
+      EXPECT_LT(relative_difference(product, golden.at(key + "/B").mm(golden.at(key + "/A"))), tolerance)
+          << key;
       ++compared;
     }
     for (const auto& [key, tensor] : golden) compared -= key.starts_with(name + "/") && key.ends_with("/A");
