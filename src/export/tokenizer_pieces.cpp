@@ -5,7 +5,9 @@
 #include <tuple>
 #include <unordered_map>
 
+#include "base/console.h"
 #include "base/error.h"
+#include "base/text.h"
 #include "text/space_words.h"
 
 // Source: transformers, convert_slow_tokenizer.py, LlamaConverter and generate_merges.
@@ -98,7 +100,14 @@ Json pieces_json(const GgufFile& file, const std::vector<std::string>& tokens, J
   // be: it would be put before each of them too.
   for (Json& added : added_tokens) {
     if (added["special"]) continue;
-    added["content"] = with_marks(added["content"]);
+    const std::string piece = with_marks(added["content"]);
+    check(!prefixed || !piece.starts_with(kSpaceMark), file.path().string(),
+          ": tokenizer.ggml.tokens: a piece of the user's own that begins with a space (", printable(piece),
+          ") cannot be written as tokenizer.json beside add_space_prefix");
+    if (prefixed)
+      warn(file.path().string() + ": text behind " + printable(piece) +
+           " begins with a space in tokenizer.json, as in transformers' own, and does not in the GGUF file");
+    added["content"] = piece;
     added["normalized"] = !prefixed;
   }
   const std::string mark(kSpaceMark);

@@ -23,7 +23,8 @@ std::vector<std::string> untargeted_modules(const Json& config, const std::strin
   const JsonView view(config, where);
   std::vector<std::string> untargeted;
   if (chosen_otherwise(view)) return untargeted;
-  LoraOptions options{.target_modules = read_modules(view.at("target_modules"))};
+  LoraOptions options;
+  options.target_modules = read_modules(view.at("target_modules"));
   if (const auto excluded = view.find("exclude_modules")) options.exclude_modules = read_modules(*excluded);
   const ModuleMatcher matcher(options);
   std::copy_if(modules.begin(), modules.end(), std::back_inserter(untargeted),

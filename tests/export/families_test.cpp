@@ -49,10 +49,30 @@ TEST_P(FamilyGolden, APackHasTheLogProbabilitiesOfTransformersWithTheAdapter) {
   EXPECT_LT(difference, kTolerance);
 }
 
+/// What a GGUF file has no word for: dynamic rotary scaling, rotation of other layers than three of four; and
+/// experts, which graft does not write there yet.
+bool has_gguf_form(const std::string& family) {
+  return family != "smollm3" && family != "olmo2" && family != "qwen3_moe" && family != "mixtral";
+}
+
 TEST_P(FamilyGolden, TheMergedGgufHasTheSameLogProbabilities) {
   const TemporaryFolder folder;
-  write_gguf_model(load(), base(), folder.path() / "merged.gguf", parse_gguf_types("f32"));
-  EXPECT_LT(distance(load_fp32(folder.path() / "merged.gguf")), kTolerance);
+  const Path out = folder.path() / "merged.gguf";
+  Decoder model = load();
+  if (!has_gguf_form(GetParam())) {
+    EXPECT_THROW(write_gguf_model(model, base(), out, parse_gguf_types("f32")), Error);
+    EXPECT_FALSE(std::filesystem::exists(out));
+    return;
+  }
+  write_gguf_model(model, base(), out, parse_gguf_types("f32"));
+  const Decoder written = load_fp32(out);
+  // Windows of these families are left out, with a warning: llama.cpp has none for them.
+  for (std::size_t i = 0; i < model.blocks.size(); ++i)
+    model.blocks[i].attention.options.window = written.config.layers[i].window;
+  const auto pack = [&](const Decoder& decoder) {
+    return at::log_softmax(pack_logits(decoder, expected("tokens"), integers("starts")), -1);
+  };
+  EXPECT_LT(largest_difference(pack(written), pack(model)), kTolerance);
 }
 
 /// The two sequences as a pack whose every token but the last is learned from.

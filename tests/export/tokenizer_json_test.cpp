@@ -46,8 +46,11 @@ TEST(TokenizerJson, SpecialTokensAndTemplateStandWhereTransformersLooks) {
   EXPECT_EQ(generation["bos_token_id"], 1);
 }
 
-// The pieces of a small sentencepiece model, as llama.cpp's converter writes them.
-void write_pieces(const Path& path, bool prefixed) {
+constexpr std::int32_t kNormal = 1, kUserDefined = 4;
+
+// The pieces of a small sentencepiece model, as llama.cpp's converter writes them, those of the user's own as
+// `own`.
+void write_pieces(const Path& path, bool prefixed, std::int32_t own) {
   const std::string bytes = text_of_file(golden("text/bpe/tokenizer.model"));
   const SentencepieceProto proto = parse_sentencepiece(std::as_bytes(std::span(bytes)), "bpe");
   std::vector<std::string> tokens;
@@ -57,6 +60,7 @@ void write_pieces(const Path& path, bool prefixed) {
     tokens.push_back(piece.text);
     scores.push_back(piece.score);
     types.push_back(static_cast<std::int32_t>(piece.type));
+    if (types.back() == kUserDefined) types.back() = own;
   }
   GgufMetadata metadata;
   metadata.set("tokenizer.ggml.model", std::string("llama"));
@@ -69,11 +73,22 @@ void write_pieces(const Path& path, bool prefixed) {
   write_gguf(path, metadata, {});
 }
 
+TEST(TokenizerJson, RefusesWhatItsFormCannotSay) {
+  const TemporaryFolder folder;
+  write_pieces(folder / "model.gguf", true, kUserDefined);
+  try {
+    tokenizer_json(GgufFile(folder / "model.gguf"));
+    FAIL() << "a space in front and pieces that begin with one";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("add_space_prefix"), std::string::npos) << error.what();
+  }
+}
+
 TEST(TokenizerJson, PiecesOfSentencepieceGiveTheSameIdsAndText) {
   const TemporaryFolder folder;
   const Json corpus = read_json(golden("text/tokenizers.json"))["model_corpus"];
   for (const bool prefixed : {true, false}) {
-    write_pieces(folder / "model.gguf", prefixed);
+    write_pieces(folder / "model.gguf", prefixed, prefixed ? kNormal : kUserDefined);
     const Json json = tokenizer_json(GgufFile(folder / "model.gguf"));
     auto pipeline = std::make_shared<Tokenizer::Pipeline>();
     read_tokenizer_json(JsonView(json, "tokenizer.json"), {}, *pipeline);

@@ -44,5 +44,5 @@ wait $pid || code=$?
 [ $code = 75 ] || { cat "$WORK/err" >&2; fail "exit $code after SIGINT, want 75"; }
 expect_exit 0 "$GRAFT" train "$recipe" output_dir="$WORK/stopped" --resume
 same_run "$WORK/whole" "$WORK/stopped"
-grep -q 'template_date: 2020-02-29' "$WORK/stopped/recipe.resolved.yaml" || fail "a resumed run took another date"
+grep -q 'template_date: "2020-02-29"' "$WORK/stopped/recipe.resolved.yaml" || fail "a resumed run took another date"
 echo "killed $done_kills times, finished $((lives + 1)) runs, all equal"

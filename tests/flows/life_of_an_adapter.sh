@@ -24,8 +24,8 @@ expect_exit 0 "$GRAFT" show "$WORK/run/recipe.resolved.yaml"
 expect_exit 0 "$GRAFT" train "$recipe" output_dir="$WORK/named" data.chat_template=llama3 data.template_date=2026-03-09 train.epochs=1
 grep -q start_header_id "$WORK/named/adapter/chat_template.jinja" || fail "the template of the training is not beside its adapter"
 grep -q '"chat_template":.*start_header_id' "$WORK/named/adapter/tokenizer_config.json" || fail "tokenizer_config.json has another template"
-grep -q 'template_date: 2026-03-09' "$WORK/named/recipe.resolved.yaml" || fail "the resolved recipe has another date"
-grep -q "template_date: $(date +%Y)" "$WORK/run/recipe.resolved.yaml" || fail "today is not in the resolved recipe"
+grep -q 'template_date: "2026-03-09"' "$WORK/named/recipe.resolved.yaml" || fail "the resolved recipe has another date"
+grep -q "template_date: \"$(date +%Y)" "$WORK/run/recipe.resolved.yaml" || fail "today is not in the resolved recipe"
 
 # Training helps, and score agrees with what training logged.
 expect_exit 0 "$GRAFT" score --model "$tiny" "$rows" --json
