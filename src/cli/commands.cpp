@@ -10,7 +10,7 @@ namespace graft {
 namespace {
 
 /// Verbs that are promised and come later: an unknown-verb message would send their users looking for a typo.
-constexpr const char* kLater[] = {"export", "data clean", "serve"};
+constexpr const char* kLater[] = {"data clean", "serve"};
 
 std::string help_text() {
   std::size_t width = 0;
@@ -72,6 +72,7 @@ const std::vector<Command>& commands() {
       {"chat", "answers in a loop", run_chat},
       {"score", "loss and likeliest next tokens of rows", run_score},
       {"merge", "a base with an adapter in its weights, as a Hugging Face folder or a GGUF file", run_merge},
+      {"export", "an adapter for PEFT, vLLM or llama.cpp", run_export},
       {"convert", "a GGUF base as a Hugging Face folder, or any base as a GGUF file", run_convert},
       {"adapter inspect", "method, rank, norms and effective rank of an adapter, module by module",
        run_adapter_inspect},

@@ -39,6 +39,7 @@ CommandFunction run_cp;
 CommandFunction run_data_preview;
 CommandFunction run_data_stats;
 CommandFunction run_doctor;
+CommandFunction run_export;
 CommandFunction run_generate;
 CommandFunction run_ls;
 CommandFunction run_merge;
