@@ -122,8 +122,6 @@ TEST(Commands, AnUnknownVerbIsAnsweredWithTheNearest) {
   };
   EXPECT_EQ(answer({"trian"}), "trian: unknown verb | did you mean `graft train`?");
   EXPECT_EQ(answer({"data", "previw", "r.yaml"}), "data: unknown verb | did you mean `graft data preview`?");
-  EXPECT_EQ(answer({"export"}),
-            "export: not yet in this version of graft | `graft --help` lists the verbs there are");
   EXPECT_EQ(answer({"data", "clean"}),
             "data clean: not yet in this version of graft | `graft --help` lists the verbs there are");
   EXPECT_EQ(answer({}), "no verb | `graft --help` lists the verbs");
