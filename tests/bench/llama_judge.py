@@ -86,8 +86,8 @@ def llama_answer(server, ids, tokens):
 
 
 def graft_answer(arguments, prompt):
-    return graft(arguments, "generate", *model_words(arguments), "--raw", "--prompt", prompt, "--temperature", "0",
-                 "--max-new-tokens", str(ANSWER_TOKENS)).rstrip("\n")
+    greedy = ["--temperature", "0", "--repetition-penalty", "1", "--max-new-tokens", str(ANSWER_TOKENS)]
+    return graft(arguments, "generate", *model_words(arguments), "--raw", "--prompt", prompt, *greedy).rstrip("\n")
 
 
 def main():
