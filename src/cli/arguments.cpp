@@ -27,6 +27,20 @@ Number parse_number(const std::string& option, const std::string& text, const ch
   return value;
 }
 
+std::int64_t integer(const std::string& option, const std::string& text) {
+  return parse_number<std::int64_t>(option, text, "an integer");
+}
+
+std::uint64_t count(const std::string& option, const std::string& text) {
+  return parse_number<std::uint64_t>(option, text, "an integer from 0");
+}
+
+double real(const std::string& option, const std::string& text) {
+  const auto value = parse_number<double>(option, text, "a number");
+  check(std::isfinite(value), ExitCode::kUsage, "--", option, ": not finite (got ", text, ", want a number)");
+  return value;
+}
+
 }  // namespace
 
 void Arguments::flag(const std::string& name, bool& value, const std::string& doc) {
@@ -44,27 +58,47 @@ void Arguments::option(const std::string& name, const std::string& shown, std::o
       {name, shown, doc, Need::kOptional, [&value](const std::string& text) { value = text; }});
 }
 
+template <class Value, class Parse>
+void Arguments::add_number(const std::string& name, const std::string& shown, Value& value,
+                           const std::string& doc, Parse parse) {
+  options_.push_back({name, shown, doc, Need::kOptional,
+                      [&value, name, parse](const std::string& text) { value = parse(name, text); }});
+}
+
 void Arguments::option(const std::string& name, const std::string& shown, std::int64_t& value,
                        const std::string& doc) {
-  options_.push_back({name, shown, doc, Need::kOptional, [&value, name](const std::string& text) {
-                        value = parse_number<std::int64_t>(name, text, "an integer");
-                      }});
+  add_number(name, shown, value, doc, integer);
 }
 
 void Arguments::option(const std::string& name, const std::string& shown, std::uint64_t& value,
                        const std::string& doc) {
-  options_.push_back({name, shown, doc, Need::kOptional, [&value, name](const std::string& text) {
-                        value = parse_number<std::uint64_t>(name, text, "an integer from 0");
-                      }});
+  add_number(name, shown, value, doc, count);
 }
 
 void Arguments::option(const std::string& name, const std::string& shown, double& value,
                        const std::string& doc) {
-  options_.push_back({name, shown, doc, Need::kOptional, [&value, name](const std::string& text) {
-                        value = parse_number<double>(name, text, "a number");
-                        check(std::isfinite(value), ExitCode::kUsage, "--", name, ": not finite (got ", text,
-                              ", want a number)");
-                      }});
+  add_number(name, shown, value, doc, real);
+}
+
+void Arguments::option(const std::string& name, const std::string& shown, std::optional<std::int64_t>& value,
+                       const std::string& doc) {
+  add_number(name, shown, value, doc, integer);
+}
+
+void Arguments::option(const std::string& name, const std::string& shown, std::optional<std::uint64_t>& value,
+                       const std::string& doc) {
+  add_number(name, shown, value, doc, count);
+}
+
+void Arguments::option(const std::string& name, const std::string& shown, std::optional<double>& value,
+                       const std::string& doc) {
+  add_number(name, shown, value, doc, real);
+}
+
+void Arguments::option(const std::string& name, const std::string& shown, std::vector<std::string>& values,
+                       const std::string& doc) {
+  options_.push_back({name, shown, doc, Need::kOptional,
+                      [&values](const std::string& text) { values.push_back(text); }, true});
 }
 
 void Arguments::operand(const std::string& shown, std::string& value, Need need) {
@@ -116,11 +150,12 @@ bool Arguments::parse(const std::vector<std::string>& arguments) {
 
 void Arguments::store_option(const std::string& name, const std::string& value,
                              std::vector<std::string>& seen) const {
-  check(std::find(seen.begin(), seen.end(), name) == seen.end(), ExitCode::kUsage, "--", name,
-        ": given twice");
+  const bool again = std::find(seen.begin(), seen.end(), name) != seen.end();
   seen.push_back(name);
   for (const Option& option : options_) {
-    if (option.name == name) option.store(value);
+    if (option.name != name) continue;
+    check(!again || option.many, ExitCode::kUsage, "--", name, ": given twice");
+    option.store(value);
   }
 }
 

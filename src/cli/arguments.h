@@ -37,6 +37,16 @@ class Arguments {
   void option(const std::string& name, const std::string& shown, std::uint64_t& value,
               const std::string& doc);
   void option(const std::string& name, const std::string& shown, double& value, const std::string& doc);
+  /// A number that may be left unsaid.
+  void option(const std::string& name, const std::string& shown, std::optional<std::int64_t>& value,
+              const std::string& doc);
+  void option(const std::string& name, const std::string& shown, std::optional<std::uint64_t>& value,
+              const std::string& doc);
+  void option(const std::string& name, const std::string& shown, std::optional<double>& value,
+              const std::string& doc);
+  /// One that may be given several times; all are kept, in order.
+  void option(const std::string& name, const std::string& shown, std::vector<std::string>& values,
+              const std::string& doc);
   /// An operand, in order of declaration.
   void operand(const std::string& shown, std::string& value, Need need = Need::kRequired);
   /// All operands that are left.
@@ -52,6 +62,7 @@ class Arguments {
     std::string name, shown, doc;  ///< shown empty: a flag
     Need need;
     std::function<void(const std::string&)> store;
+    bool many = false;  ///< may be given several times
   };
   struct Operand {
     std::string shown;
@@ -59,6 +70,10 @@ class Arguments {
     bool many;
     std::function<void(const std::string&)> store;
   };
+  /// Declares an option whose `value` (a number, or an optional one) `parse` makes of the word.
+  template <class Value, class Parse>
+  void add_number(const std::string& name, const std::string& shown, Value& value, const std::string& doc,
+                  Parse parse);
   std::string help() const;
   [[noreturn]] void fail_unknown(const std::string& word) const;
   void store_option(const std::string& name, const std::string& value, std::vector<std::string>& seen) const;

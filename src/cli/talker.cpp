@@ -1,10 +1,13 @@
 #include "cli/talker.h"
 
 #include <filesystem>
+#include <utility>
 
 #include "base/console.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "generate/generation_config.h"
+#include "generate/stop_tokens.h"
 #include "peft/adapter_set.h"
 
 namespace graft {
@@ -29,10 +32,13 @@ std::optional<ChatTemplate> template_for(const TalkArguments& arguments, const T
   return choose_chat_template(arguments.chat_template, tokenizer);
 }
 
-Decoder load(const TalkArguments& arguments) {
-  Decoder model = load_model({.path = arguments.model, .dtype = compute_type(arguments.dtype)});
-  if (arguments.adapter) load_adapter(model, *arguments.adapter, ZeroAdapter::kWarn);
-  return model;
+/// The program's own settings, the base's where they are asked for, then what the command line says.
+SamplingOptions sampling_of(const TalkArguments& arguments) {
+  SamplingOptions options;
+  if (arguments.generation_config) options = read_generation_config(arguments.model).applied_to(options);
+  options = arguments.sampling.applied_to(std::move(options));
+  check_sampling(options);
+  return options;
 }
 
 }  // namespace
@@ -48,36 +54,63 @@ void TalkArguments::declare(Arguments& parser) {
   parser.option("temperature", "T", sampling.temperature, "0: always the likeliest token (0.2)");
   parser.option("top-k", "K", sampling.top_k, "choose among the K likeliest; 0: all (0)");
   parser.option("top-p", "P", sampling.top_p, "choose among the likeliest that together reach P (0.9)");
+  parser.option("min-p", "P", sampling.min_p,
+                "choose among those at least P times as likely as the likeliest (0)");
   parser.option("repetition-penalty", "R", sampling.repetition_penalty, "above 1: less repetition (1.1)");
   parser.option("seed", "S", sampling.seed, "of the draws (42)");
+  parser.option("stop", "TEXT", sampling.stop, "end the answer before this text; may be given several times");
+  parser.flag("generation-config", generation_config,
+              "sample as the base's generation_config.json says; what is said here still wins");
   parser.option("dtype", "bf16|fp32", dtype, "compute type (bf16)");
   parser.flag("json", json, "one JSON document per answer instead of streamed text");
 }
 
+Wording::Wording(const TalkArguments& arguments)
+    : sampling(sampling_of(arguments)),
+      config(load_config(arguments.model)),
+      tokenizer(load_tokenizer(arguments.model)),
+      chat(template_for(arguments, tokenizer)) {}
+
+Request Wording::answer_to(std::span<const Message> messages, const RenderOptions& inputs,
+                           const SamplingOptions& how) const {
+  check(chat.has_value(), ExitCode::kUsage, "the base has no chat template",
+        Hint{"name one (--chat-template chatml), or use generate --raw"});
+  return {.prompt = chat_prompt(tokenizer, *chat, messages, inputs),
+          .sampling = how,
+          .stop_ids = stop_tokens(config, tokenizer, chat, how.stop)};
+}
+
+Request Wording::going_on_from(const std::string& text, const SamplingOptions& how) const {
+  return {.prompt = tokenizer.encode(text, SpecialTokens::kAdd).ids,
+          .sampling = how,
+          .stop_ids = stop_tokens(config, tokenizer, std::nullopt, how.stop)};
+}
+
+Decoder load_talking(const TalkArguments& arguments) {
+  Decoder model = load_model({.path = arguments.model, .dtype = compute_type(arguments.dtype)});
+  if (arguments.adapter) load_adapter(model, *arguments.adapter, ZeroAdapter::kWarn);
+  return model;
+}
+
 Talker::Talker(const TalkArguments& arguments)
-    : sampling_(arguments.sampling),
-      tokenizer_(load_tokenizer(arguments.model)),
-      chat_(template_for(arguments, tokenizer_)),
-      model_(load(arguments)),
-      generator_(model_) {}
+    : wording_(arguments), model_(load_talking(arguments)), generator_(model_) {}
 
 bool Talker::fits(const std::vector<Message>& messages) const {
-  if (!chat_) return true;
-  const auto tokens = chat_prompt(tokenizer_, *chat_, messages).size();
-  return static_cast<std::int64_t>(tokens) < model_.config.max_position_embeddings;
+  if (!has_template()) return true;
+  const Request request = wording_.answer_to(messages, {}, wording_.sampling);
+  return std::ssize(request.prompt) < model_.config.max_position_embeddings;
 }
 
-Answer Talker::answer(const std::vector<Message>& messages,
-                      const std::function<bool(std::string_view)>& on_text) {
-  check(chat_.has_value(), ExitCode::kUsage, "the base has no chat template",
-        Hint{"name one (--chat-template chatml), or use generate --raw"});
-  return write_answer(generator_, tokenizer_, chat_prompt(tokenizer_, *chat_, messages), sampling_,
-                      stop_tokens(model_.config, tokenizer_, chat_), on_text);
+Answer Talker::write(Request request, const OnText& on_text) {
+  return write_answer(generator_, wording_.tokenizer, std::move(request), on_text);
 }
 
-Answer Talker::go_on(const std::string& text, const std::function<bool(std::string_view)>& on_text) {
-  return write_answer(generator_, tokenizer_, tokenizer_.encode(text, SpecialTokens::kAdd).ids, sampling_,
-                      stop_tokens(model_.config, tokenizer_, std::nullopt), on_text);
+Answer Talker::answer(const std::vector<Message>& messages, const OnText& on_text) {
+  return write(wording_.answer_to(messages, {}, wording_.sampling), on_text);
+}
+
+Answer Talker::go_on(const std::string& text, const OnText& on_text) {
+  return write(wording_.going_on_from(text, wording_.sampling), on_text);
 }
 
 void say_if_cut(const Answer& answer) {
@@ -89,6 +122,8 @@ std::string stop_name(StopReason reason) {
   switch (reason) {
     case StopReason::kStopToken:
       return "stop_token";
+    case StopReason::kStopString:
+      return "stop_string";
     case StopReason::kLength:
       return "length";
     case StopReason::kContext:

@@ -14,6 +14,7 @@
 #include "cli/train_report.h"
 #include "export/tokenizer_files.h"
 #include "generate/answer.h"
+#include "generate/stop_tokens.h"
 #include "ops/cpu_allocator.h"
 #include "peft/base_identity.h"
 #include "recipe/recipe.h"
@@ -148,10 +149,11 @@ void print_samples(const Decoder& model, const Tokenizer& tokenizer, const std::
   for (const std::string& prompt : prompts) {
     Generator generator(model);
     const Message message{.role = "user", .content = prompt};
-    const std::vector<std::int32_t> ids = chat ? chat_prompt(tokenizer, *chat, {&message, 1})
-                                               : tokenizer.encode(prompt, SpecialTokens::kAdd).ids;
-    const SamplingOptions options{.max_new_tokens = 96};
-    say("  > " + prompt + "\n  " + write_answer(generator, tokenizer, ids, options, stop_ids).text);
+    Request request{.prompt = chat ? chat_prompt(tokenizer, *chat, {&message, 1})
+                                   : tokenizer.encode(prompt, SpecialTokens::kAdd).ids,
+                    .sampling = {.max_new_tokens = 96},
+                    .stop_ids = stop_ids};
+    say("  > " + prompt + "\n  " + write_answer(generator, tokenizer, std::move(request)).text);
   }
 }
 

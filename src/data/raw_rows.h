@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "base/json.h"
 
 namespace graft {
 
@@ -39,6 +40,8 @@ class DataFile {
 /// Lines are physical lines; blank ones hold no row. CRLF and a missing final newline are accepted.
 /// Error: an array that does not end, or text after it.
 std::vector<RawRow> cut_json_rows(const DataFile& file);
+/// The JSON document of a row. Errors: broken JSON, as `file:line:column`.
+Json parse_row(const RawRow& row, const std::string& file);
 
 /// The rows of a file of raw text: whole paragraphs (blank lines part them) joined, as they stand, up to
 /// `max_bytes`. A longer paragraph is cut at its last line break or space before that, never inside a

@@ -74,6 +74,8 @@ std::string replace_place(const std::string& message, const std::string& file, c
          std::string(end, rest.data() + rest.size());
 }
 
+}  // namespace
+
 Json parse_row(const RawRow& raw, const std::string& file) {
   const bool own_line = raw.column == 1 && raw.text.find('\n') == std::string_view::npos;
   if (own_line) return parse_json(raw.text, file + ":" + std::to_string(raw.line));
@@ -83,6 +85,8 @@ Json parse_row(const RawRow& raw, const std::string& file) {
     throw Error(error.code(), replace_place(error.what(), file, raw), error.hint());
   }
 }
+
+namespace {
 
 class FileReader {
  public:

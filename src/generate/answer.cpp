@@ -1,43 +1,39 @@
 #include "generate/answer.h"
 
-#include <algorithm>
+#include <utility>
 
 namespace graft {
 
-std::vector<std::int32_t> stop_tokens(const ModelConfig& config, const Tokenizer& tokenizer,
-                                      const std::optional<ChatTemplate>& chat) {
-  std::vector<std::int32_t> ids = config.eos_token_ids;
-  const auto add = [&](std::optional<std::int32_t> id) {
-    if (id && std::find(ids.begin(), ids.end(), *id) == ids.end()) ids.push_back(*id);
-  };
-  add(tokenizer.eos());
-  if (chat && chat->end_of_turn()) add(tokenizer.id(*chat->end_of_turn()));
-  return ids;
-}
-
 std::vector<std::int32_t> chat_prompt(const Tokenizer& tokenizer, const ChatTemplate& chat,
-                                      std::span<const Message> messages) {
-  const RenderedChat rendered =
-      chat.render(messages, {.add_generation_prompt = true, .spans = AssistantSpans::kNone});
-  return tokenizer.encode(rendered.text, SpecialTokens::kNone).ids;
+                                      std::span<const Message> messages, RenderOptions inputs) {
+  inputs.add_generation_prompt = true;
+  inputs.spans = AssistantSpans::kNone;
+  return tokenizer.encode(chat.render(messages, inputs).text, SpecialTokens::kNone).ids;
 }
 
-Answer write_answer(Generator& generator, const Tokenizer& tokenizer, const std::vector<std::int32_t>& prompt,
-                    const SamplingOptions& options, const std::vector<std::int32_t>& stop_ids,
+bool AnswerWriter::write(const std::string& text) {
+  text_ += text;
+  return text.empty() || !on_text_ || on_text_(text);
+}
+
+bool AnswerWriter::put(std::int32_t token) {
+  if (tokenizer_.is_special(token)) return write("");
+  return write(stop_.put(decoder_.put(token))) && !stop_.stopped();
+}
+
+Answer AnswerWriter::finish(const Generated& generated) {
+  write(stop_.put(decoder_.finish()));
+  write(stop_.finish());
+  return {.text = std::exchange(text_, {}),
+          .reason = stop_.stopped() ? StopReason::kStopString : generated.reason,
+          .tokens = generated.tokens.size()};
+}
+
+Answer write_answer(Generator& generator, const Tokenizer& tokenizer, Request request,
                     const std::function<bool(std::string_view)>& on_text) {
-  Answer answer;
-  StreamDecoder decoder(tokenizer);
-  const auto put = [&](const std::string& text) {
-    answer.text += text;
-    return text.empty() || !on_text || on_text(text);
-  };
-  const Generated generated = generator.run(prompt, options, stop_ids, [&](std::int32_t token) {
-    return put(tokenizer.is_special(token) ? std::string() : decoder.put(token));
-  });
-  put(decoder.finish());
-  answer.reason = generated.reason;
-  answer.tokens = generated.tokens.size();
-  return answer;
+  AnswerWriter writer(tokenizer, request.sampling.stop, on_text);
+  request.on_token = [&](std::int32_t token) { return writer.put(token); };
+  return writer.finish(generator.run(request));
 }
 
 }  // namespace graft

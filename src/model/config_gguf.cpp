@@ -98,7 +98,7 @@ Json token_json(std::optional<std::int32_t> id) { return id ? Json(*id) : Json(n
 
 Json eos_json(const GgufFile& file) {
   Json ids = Json::array();
-  for (const char* name : {"eos", "eot"}) {
+  for (const char* name : {"eos", "eot", "eom"}) {
     const auto id = token(file, name);
     if (id && std::find(ids.begin(), ids.end(), *id) == ids.end()) ids.push_back(*id);
   }

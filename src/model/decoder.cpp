@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cassert>
 #include <memory>
+#include <utility>
 
 #include "base/error.h"
 #include "ops/recompute.h"
@@ -12,18 +13,32 @@
 namespace graft {
 namespace {
 
-/// The angles of a pack: as one where they are the same for sequences of all lengths, else for each of them.
-RotaryTable table_of(const RopeConfig& rope, const PackLayout& layout, std::int64_t offset,
-                     at::ScalarType dtype) {
-  const auto make = [&](const PackLayout& part, std::int64_t length) {
+/// Tokens of sequence n of the pack.
+std::int64_t count_of(const PackLayout& layout, std::size_t n) {
+  return layout.starts[n + 1] - layout.starts[n];
+}
+
+/// Tokens that sequence n has in its cache: the position of its first token in the pack.
+std::int64_t offset_of(const Pass& pass, std::size_t n) {
+  return pass.caches.empty() ? 0 : pass.caches[n]->length;
+}
+
+/// The angles of a pack: as one where sequences start alike and all lengths have the same angles, else for
+/// each of them.
+RotaryTable table_of(const RopeConfig& rope, const Pass& pass, at::ScalarType dtype) {
+  const PackLayout& layout = pass.layout;
+  const auto make = [&](const PackLayout& part, std::int64_t length, std::int64_t offset) {
     return rotary_table(part, rope.frequencies(length), rope.attention_factor, offset, dtype);
   };
-  if (rope.same_angles(1, layout.longest() + offset)) return make(layout, layout.longest() + offset);
+  const auto sequences = static_cast<std::size_t>(layout.sequences());
+  const std::int64_t offset = offset_of(pass, 0), longest = layout.longest() + offset;
+  bool alike = rope.same_angles(1, longest);
+  for (std::size_t n = 1; n < sequences; ++n) alike = alike && offset_of(pass, n) == offset;
+  if (alike) return make(layout, longest, offset);
   std::vector<at::Tensor> cos, sin;
-  for (std::int64_t n = 0; n < layout.sequences(); ++n) {
-    const auto at = static_cast<std::size_t>(n);
-    const std::int64_t count = layout.starts[at + 1] - layout.starts[at];
-    const RotaryTable part = make(PackLayout::single(count), count + offset);
+  for (std::size_t n = 0; n < sequences; ++n) {
+    const std::int64_t count = count_of(layout, n), before = offset_of(pass, n);
+    const RotaryTable part = make(PackLayout::single(count), count + before, before);
     cos.push_back(part.cos);
     sin.push_back(part.sin);
   }
@@ -56,21 +71,18 @@ void check_tokens(const at::Tensor& tokens, std::int64_t vocab_size) {
 
 at::Tensor Decoder::hidden(const at::Tensor& tokens, Pass pass) const {
   assert(tokens.size(0) == pass.layout.tokens());
-  assert(pass.cache == nullptr || pass.layout.sequences() == 1);
+  assert(pass.caches.empty() || std::ssize(pass.caches) == pass.layout.sequences());
   check_tokens(tokens, config.vocab_size);
-  const std::int64_t offset = pass.cache ? pass.cache->length : 0;
-  if (pass.cache) {
-    const std::int64_t whole = offset + tokens.size(0);
-    const bool stale =
-        offset > 0 && std::any_of(config.ropes.begin(), config.ropes.end(), [&](const auto& rope) {
-          return !rope.same_angles(pass.cache->rotated_for, whole);
-        });
-    if (stale) return read_again(tokens, std::move(pass));
-    note_tokens(*pass.cache, tokens);
-    pass.cache->rotated_for = whole;
+  for (std::size_t n = 0; n < pass.caches.size(); ++n)
+    if (stale(*pass.caches[n], pass.caches[n]->length + count_of(pass.layout, n)))
+      return read_again(tokens, std::move(pass));
+  for (std::size_t n = 0; n < pass.caches.size(); ++n) {
+    KvCache& cache = *pass.caches[n];
+    const std::int64_t count = count_of(pass.layout, n);
+    note_tokens(cache, tokens.narrow(0, pass.layout.starts[n], count));
+    cache.rotated_for = cache.length + count;
   }
-  for (const RopeConfig& rope : config.ropes)
-    pass.rotary.push_back(table_of(rope, pass.layout, offset, dtype));
+  for (const RopeConfig& rope : config.ropes) pass.rotary.push_back(table_of(rope, pass, dtype));
   // The backward runs blocks again after this function has returned, so they share the pass.
   const auto shared = std::make_shared<const Pass>(std::move(pass));
   at::Tensor x = embedding->look_up(tokens);
@@ -82,16 +94,36 @@ at::Tensor Decoder::hidden(const at::Tensor& tokens, Pass pass) const {
     };
     x = shared->recompute == Recompute::kBlocks ? recompute(run, x) : run(x);
   }
-  if (shared->cache) shared->cache->length += tokens.size(0);
+  for (std::size_t n = 0; n < shared->caches.size(); ++n)
+    shared->caches[n]->length += count_of(shared->layout, n);
   return norm.forward(x);
 }
 
+bool Decoder::stale(const KvCache& cache, std::int64_t length) const {
+  return cache.length > 0 && std::any_of(config.ropes.begin(), config.ropes.end(), [&](const auto& rope) {
+           return !rope.same_angles(cache.rotated_for, length);
+         });
+}
+
 at::Tensor Decoder::read_again(const at::Tensor& tokens, Pass pass) const {
-  note_tokens(*pass.cache, tokens);
-  const std::vector<std::int64_t> all = pass.cache->tokens;
-  pass.cache->length = 0;
-  pass.layout = PackLayout::single(std::ssize(all));
-  return hidden(at::tensor(all, at::kLong), std::move(pass)).slice(0, -tokens.size(0));
+  const PackLayout asked = std::exchange(pass.layout, PackLayout{.starts = {0}, .ids = {}});
+  std::vector<std::int64_t> read;
+  for (std::size_t n = 0; n < pass.caches.size(); ++n) {
+    KvCache& cache = *pass.caches[n];
+    const std::int64_t count = count_of(asked, n);
+    note_tokens(cache, tokens.narrow(0, asked.starts[n], count));
+    if (stale(cache, cache.length + count)) cache.length = 0;
+    read.insert(read.end(), cache.tokens.begin() + cache.length, cache.tokens.end());
+    pass.layout.starts.push_back(std::ssize(read));
+  }
+  const std::vector<std::int64_t> ends(pass.layout.starts.begin() + 1, pass.layout.starts.end());
+  const at::Tensor all = hidden(at::tensor(read, at::kLong), std::move(pass));
+  std::vector<at::Tensor> rows;
+  for (std::size_t n = 0; n < ends.size(); ++n) {
+    const std::int64_t count = count_of(asked, n);
+    rows.push_back(all.narrow(0, ends[n] - count, count));
+  }
+  return at::cat(rows);
 }
 
 LogitOptions Decoder::logit_options() const {

@@ -19,7 +19,8 @@ struct Decoder {
   RmsNorm norm;
   Linear head;  ///< "lm_head" [V,D]; the embedding itself where tied
 
-  /// tokens int64 [T] -> last hidden states after the final norm [T,D].
+  /// tokens int64 [T] -> last hidden states after the final norm [T,D]. With pass.caches each sequence goes
+  /// on after its cache, which afterwards holds its tokens too.
   at::Tensor hidden(const at::Tensor& tokens, Pass pass) const;
   /// hidden [L,D] -> logits [L,V] fp32. Only for rows that are looked at.
   at::Tensor logits(const at::Tensor& hidden) const;
@@ -30,8 +31,9 @@ struct Decoder {
   void each_group(const std::function<void(const LinearGroup&)>& visit) const;
 
  private:
-  /// hidden() where the keys in the cache have angles for a shorter or longer sequence: reads all of it
-  /// again.
+  /// Whether the keys in the cache have the angles of a sequence of another length than `length`.
+  bool stale(const KvCache& cache, std::int64_t length) const;
+  /// hidden() where a cache is stale: reads all of those sequences again.
   at::Tensor read_again(const at::Tensor& tokens, Pass pass) const;
 };
 

@@ -32,6 +32,32 @@ at::Tensor Attention::prepared(const at::Tensor& x, const RmsNorm& norm, const P
   return rope < 0 ? heads_apart : rotary(heads_apart, pass.rotary[static_cast<std::size_t>(rope)]);
 }
 
+at::Tensor Attention::decoded(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const Pass& pass,
+                              std::size_t layer) const {
+  const auto part_of = [&](const at::Tensor& x, std::size_t n) {
+    return x.narrow(0, pass.layout.starts[n], pass.layout.starts[n + 1] - pass.layout.starts[n]);
+  };
+  bool all_fresh = true;
+  std::vector<at::Tensor> parts;
+  for (std::size_t n = 0; n < pass.caches.size(); ++n) {
+    const at::Tensor part = part_of(q, n);
+    const auto [keys, values] = pass.caches[n]->append(layer, part_of(k, n), part_of(v, n));
+    if (pass.caches[n]->length > 0) {
+      all_fresh = false;
+      parts.push_back(attention_cached(part, keys, values, options));
+    } else {
+      parts.emplace_back();  // a prompt: nothing lies before it
+    }
+  }
+  if (all_fresh) return attention(q, k, v, pass.layout, options);
+  for (std::size_t n = 0; n < parts.size(); ++n) {
+    if (parts[n].defined()) continue;
+    const at::Tensor part = part_of(q, n);
+    parts[n] = attention(part, part_of(k, n), part_of(v, n), PackLayout::single(part.size(0)), options);
+  }
+  return parts.size() == 1 ? parts.front() : at::cat(parts);
+}
+
 at::Tensor Attention::forward(const LinearInput& input, const at::Tensor& residual, const Pass& pass,
                               std::size_t layer) const {
   const std::int64_t t = input.x.size(0);
@@ -42,14 +68,8 @@ at::Tensor Attention::forward(const LinearInput& input, const at::Tensor& residu
   const at::Tensor q = prepared(projected[0], q_norm, pass);           // [T,H,E]
   const at::Tensor k = prepared(projected[1], k_norm, pass);           // [T,K,E]
   const at::Tensor v = projected[2].reshape({t, kv_heads, head_dim});  // [T,K,E]
-  at::Tensor mixed;                                                    // [T,H,E]
-  if (pass.cache == nullptr) {
-    mixed = attention(q, k, v, pass.layout, options);
-  } else if (const auto [keys, values] = pass.cache->append(layer, k, v); pass.cache->length == 0) {
-    mixed = attention(q, k, v, pass.layout, options);  // a prompt: nothing lies before it
-  } else {
-    mixed = attention_cached(q, keys, values, options);
-  }
+  const at::Tensor mixed = pass.caches.empty() ? attention(q, k, v, pass.layout, options)
+                                               : decoded(q, k, v, pass, layer);  // [T,H,E]
   return out.forward(mixed.reshape({t, heads * head_dim}), pass, {.residual = residual}).front();
 }
 

@@ -48,13 +48,17 @@ struct Attention {
   AttentionOptions options;
 
   /// residual (or nothing where it is undefined) + attention of the input, [T,D]. `layer` is the block's
-  /// index in pass.cache.
+  /// index in pass.caches.
   at::Tensor forward(const LinearInput& input, const at::Tensor& residual, const Pass& pass,
                      std::size_t layer) const;
 
  private:
   /// One of q and k [T,heads*E] normed and rotated -> [T,heads,E]
   at::Tensor prepared(const at::Tensor& x, const RmsNorm& norm, const Pass& pass) const;
+  /// Each sequence's q [t,H,E] against its cache and its own k, v [t,K,E], which go into the cache ->
+  /// [T,H,E].
+  at::Tensor decoded(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const Pass& pass,
+                     std::size_t layer) const;
 };
 
 struct Mlp {

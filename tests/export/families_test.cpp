@@ -92,8 +92,8 @@ TEST_P(FamilyGolden, GreedyTokensAreTheSameWithACacheAndWithout) {
   std::vector<std::int32_t> ids(given.begin(), given.end());
   Generator generator(model);
   const auto count = static_cast<std::int64_t>(want.size());
-  const Generated written =
-      generator.run(ids, {.max_new_tokens = count, .temperature = 0.0, .repetition_penalty = 1.0}, {});
+  const SamplingOptions greedy{.max_new_tokens = count, .temperature = 0.0, .repetition_penalty = 1.0};
+  const Generated written = generator.run({.prompt = ids, .sampling = greedy});
   EXPECT_EQ(std::vector<std::int64_t>(written.tokens.begin(), written.tokens.end()), want);
   std::vector<std::int64_t> anew;
   while (std::ssize(anew) < count) {

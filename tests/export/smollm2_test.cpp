@@ -113,7 +113,7 @@ TEST_F(SmolLM2Folder, GreedyTokensAreTransformers) {
   ASSERT_GE(document_["greedy"].size(), 2U);
   for (const Json& one : document_["greedy"]) {
     Generator generator(model);
-    const auto got = generator.run(one["prompt"], options, {}).tokens;
+    const auto got = generator.run({.prompt = one["prompt"], .sampling = options}).tokens;
     EXPECT_EQ(got, one["greedy"].get<std::vector<std::int32_t>>());
   }
 }

@@ -43,20 +43,52 @@ TEST(Sampler, RepetitionPenaltyDividesPositiveScoresAndMultipliesNegativeOnes) {
   EXPECT_EQ(sampler.next(logits_of({-1.0F, -2.1F}), first), 0);
 }
 
-TEST(Sampler, DrawsFollowTransformersProcessors) {
+SamplingOptions options_of(const Json& one) {
+  return {.temperature = one["temperature"],
+          .top_k = one["top_k"],
+          .top_p = one["top_p"],
+          .min_p = one["min_p"],
+          .repetition_penalty = one["repetition_penalty"]};
+}
+
+TEST(Sampler, ChancesAreTransformersProcessors) {
   const Json cases = read_json(golden("generate/sampler.json"));
-  ASSERT_GE(cases.size(), 6U);
+  ASSERT_GE(cases.size(), 12U);
   for (const Json& one : cases) {
-    const SamplingOptions options{.temperature = one["temperature"],
-                                  .top_k = one["top_k"],
-                                  .top_p = one["top_p"],
-                                  .repetition_penalty = one["repetition_penalty"]};
     const auto want = one["probabilities"].get<std::vector<double>>();
-    const auto share = frequencies(options, logits_of(one["logits"]), one["seen"], 20000);
+    std::vector<double> got(want.size());
+    for (const TokenChance& chance : token_chances(logits_of(one["logits"]), one["seen"], options_of(one)))
+      got[static_cast<std::size_t>(chance.id)] = chance.probability;
     for (std::size_t id = 0; id < want.size(); ++id) {
-      if (want[id] == 0.0) {
-        EXPECT_EQ(share[id], 0.0) << one["name"] << " token " << id;
+      EXPECT_EQ(got[id] == 0.0, want[id] == 0.0) << one["name"] << " token " << id;
+      EXPECT_NEAR(got[id], want[id], 1e-6) << one["name"] << " token " << id;
+    }
+  }
+}
+
+TEST(Sampler, TheTinyModelsKeptTokensAreTransformers) {
+  const Decoder model = load_fp32(golden("tiny_llama"));
+  for (const Json& row : read_json(golden("generate/tiny.json"))) {
+    const auto ids = row["ids"].get<std::vector<std::int32_t>>();
+    const at::Tensor logits = sequence_logits(model, ids)[-1];
+    for (const Json& one : row["kept"]) {
+      std::vector<std::int32_t> kept;
+      double best = 0.0;
+      for (const TokenChance& chance : token_chances(logits, ids, options_of(one))) {
+        kept.push_back(chance.id);
+        best = std::max(best, chance.probability);
       }
+      EXPECT_EQ(Json(kept), one["ids"]) << row["prompt"] << " min_p " << one["min_p"];
+      EXPECT_NEAR(best, one["best"].get<double>(), 1e-4);
+    }
+  }
+}
+
+TEST(Sampler, DrawsFollowTheChances) {
+  for (const Json& one : read_json(golden("generate/sampler.json"))) {
+    const auto want = one["probabilities"].get<std::vector<double>>();
+    const auto share = frequencies(options_of(one), logits_of(one["logits"]), one["seen"], 20000);
+    for (std::size_t id = 0; id < want.size(); ++id) {
       // Four standard deviations of a share of 20,000 draws, and a little.
       EXPECT_NEAR(share[id], want[id], 4.0 * std::sqrt(want[id] / 20000.0) + 1e-4)
           << one["name"] << " token " << id;
@@ -112,6 +144,10 @@ TEST(Sampler, OptionsOutOfRangeAreNamed) {
       {{.top_p = 0.0}, "top_p"},
       {{.top_p = 1.1}, "top_p"},
       {{.top_p = nan}, "top_p"},
+      {{.min_p = -0.1}, "min_p"},
+      {{.min_p = 1.5}, "min_p"},
+      {{.min_p = nan}, "min_p"},
+      {{.stop = {"a", ""}}, "stop"},
       {{.repetition_penalty = 0.0}, "repetition_penalty"},
       {{.repetition_penalty = nan}, "repetition_penalty"}};
   for (const auto& [options, name] : cases) {

@@ -64,7 +64,7 @@ TEST(Decoder, DecodingWithACacheGivesTheWholePass) {
   for (const std::size_t step : {100U, 1U, 1U, 150U, 1U, 47U}) {  // a prompt, tokens, a second prompt
     Pass pass;
     pass.layout = PackLayout::single(static_cast<std::int64_t>(step));
-    pass.cache = &cache;
+    pass.caches = {&cache};
     const std::vector<std::int32_t> part(ids.begin() + static_cast<std::ptrdiff_t>(done),
                                          ids.begin() + static_cast<std::ptrdiff_t>(done + step));
     rows.push_back(model.logits(model.hidden(tokens_of(part), pass)));
@@ -73,6 +73,60 @@ TEST(Decoder, DecodingWithACacheGivesTheWholePass) {
   }
   ASSERT_EQ(done, ids.size());
   EXPECT_LT(largest_difference(at::cat(rows), whole), kFp32Tolerance);
+}
+
+TEST(Decoder, SequencesOfAPackGoOnAfterCachesOfTheirOwn) {
+  const at::NoGradGuard no_grad;
+  // phi3's angles change for all tokens once a sequence is longer than 16.
+  for (const char* base : {"tiny_llama", "families/phi3"}) {
+    const Decoder model = load_fp32(golden(base));
+    std::vector<std::vector<std::int32_t>> ids = {some_tokens(24, 5), some_tokens(9, 7), some_tokens(20, 11)};
+    for (auto& sequence : ids)
+      for (std::int32_t& id : sequence) id %= static_cast<std::int32_t>(model.config.vocab_size);
+    std::vector<KvCache> caches(ids.size());
+    std::vector<std::vector<at::Tensor>> rows(ids.size());
+    std::vector<std::size_t> done(ids.size());
+    // Of each pass, how many tokens of each sequence; nought: it has no part in it.
+    const std::vector<std::vector<std::size_t>> passes = {{14, 0, 3}, {1, 4, 1}, {1, 1, 12},
+                                                          {1, 1, 0},  {1, 2, 1}, {6, 1, 3}};
+    for (const auto& counts : passes) {
+      Pass pass;
+      pass.layout.starts = {0};
+      std::vector<std::int32_t> all;
+      for (std::size_t n = 0; n < ids.size(); ++n) {
+        if (counts[n] == 0) continue;
+        const auto first = ids[n].begin() + static_cast<std::ptrdiff_t>(done[n]);
+        all.insert(all.end(), first, first + static_cast<std::ptrdiff_t>(counts[n]));
+        pass.layout.starts.push_back(std::ssize(all));
+        pass.caches.push_back(&caches[n]);
+      }
+      at::Tensor left = model.logits(model.hidden(tokens_of(all), pass));
+      for (std::size_t n = 0; n < ids.size(); ++n) {
+        const auto count = static_cast<std::int64_t>(counts[n]);
+        rows[n].push_back(left.narrow(0, 0, count));
+        left = left.narrow(0, count, left.size(0) - count);
+        done[n] += counts[n];
+        EXPECT_EQ(caches[n].length, static_cast<std::int64_t>(done[n]));
+      }
+    }
+    for (std::size_t n = 0; n < ids.size(); ++n) {
+      ASSERT_EQ(done[n], ids[n].size());
+      // Only the last pass's rows have the angles of the whole sequence.
+      const at::Tensor last = rows[n].back(), whole = sequence_logits(model, ids[n]);
+      EXPECT_LT(largest_difference(last, whole.slice(0, -last.size(0))), kFp32Tolerance) << base << " " << n;
+    }
+  }
+}
+
+TEST(KvCache, GrowsNoFurtherThanItsLimit) {
+  KvCache cache;
+  cache.limit = 300;
+  const auto rows = [](std::int64_t count) { return at::ones({count, 2, 4}); };
+  cache.append(0, rows(250), rows(250));
+  EXPECT_EQ(cache.keys[0].size(0), 256);
+  cache.length = 250;
+  EXPECT_EQ(cache.append(0, rows(10), rows(10)).first.size(0), 260);
+  EXPECT_EQ(cache.keys[0].size(0), 300);
 }
 
 /// y = W x + x A^T B^T on every linear of the group: enough of an adapter to have gradients.
