@@ -18,8 +18,8 @@ struct SamplingOptions {
   double min_p = 0.0;                 ///< [0, 1]: keep what is at least so likely, as a part of the likeliest
   double repetition_penalty =
       1.1;  ///< > 0; above 1 tokens already seen (prompt included) become less likely; 1 = off
-  std::uint64_t seed = 42;        ///< of the draws
-  std::vector<std::string> stop;  ///< the answer ends before the first of these texts; none is empty
+  std::uint64_t seed = 42;             ///< of the draws
+  std::vector<std::string> stop = {};  ///< the answer ends before the first of these texts; none is empty
 };
 
 /// What a command line, a row of prompts or a generation_config.json says; what it leaves out stays as it is.
@@ -27,7 +27,7 @@ struct SamplingChanges {
   std::optional<std::int64_t> max_new_tokens, top_k;
   std::optional<double> temperature, top_p, min_p, repetition_penalty;
   std::optional<std::uint64_t> seed;
-  std::vector<std::string> stop;  ///< added to those there are
+  std::vector<std::string> stop = {};  ///< added to those there are
 
   SamplingOptions applied_to(SamplingOptions options) const {
     const auto put = [](const auto& change, auto& value) {
