@@ -28,7 +28,7 @@ struct Generated {
 
 /// What is to be written, and how.
 struct Request {
-  std::vector<std::int32_t> prompt;  ///< at least one token
+  std::vector<std::int32_t> prompt = {};  ///< at least one token
   SamplingOptions sampling = {};
   std::vector<std::int32_t> stop_ids = {};          ///< tokens that end the answer
   std::function<bool(std::int32_t)> on_token = {};  ///< sees each new token but the stop token; false: enough

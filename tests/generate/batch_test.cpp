@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "model/golden.h"
+#include "text/tokenizer.h"
 
 namespace graft {
 namespace {
