@@ -35,7 +35,7 @@ std::string StopStrings::put(std::string_view piece) {
   std::size_t kept = 0;
   for (const std::string& stop : stops_) kept = std::max(kept, overlap(text, stop));
   held_ = text.substr(text.size() - kept);
-  text.resize(text.size() - kept);
+  text.erase(text.size() - kept);
   return text;
 }
 

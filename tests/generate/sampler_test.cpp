@@ -56,8 +56,9 @@ TEST(Sampler, ChancesAreTransformersProcessors) {
   ASSERT_GE(cases.size(), 12U);
   for (const Json& one : cases) {
     const auto want = one["probabilities"].get<std::vector<double>>();
+    const auto seen = one["seen"].get<std::vector<std::int32_t>>();
     std::vector<double> got(want.size());
-    for (const TokenChance& chance : token_chances(logits_of(one["logits"]), one["seen"], options_of(one)))
+    for (const TokenChance& chance : token_chances(logits_of(one["logits"]), seen, options_of(one)))
       got[static_cast<std::size_t>(chance.id)] = chance.probability;
     for (std::size_t id = 0; id < want.size(); ++id) {
       EXPECT_EQ(got[id] == 0.0, want[id] == 0.0) << one["name"] << " token " << id;
