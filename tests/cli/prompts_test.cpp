@@ -1,4 +1,7 @@
-#include <algorithm>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
 #include <sstream>
 
 #include "cli/program.h"
@@ -125,18 +128,27 @@ TEST_F(Prompts, WhatIsLeftOutOfARowIsSaid) {
 }
 
 TEST_F(Prompts, InterruptedItHasWrittenWhatIsFinished) {
-  // The signal comes when the first row, which is short, has been printed and hundreds are left.
-  const std::string graft = GRAFT_BINARY_DIR "/graft";
-  std::string rows;
+  std::string rows = "{\"prompt\": \"a\", \"max_new_tokens\": 1}\n";
   for (int i = 0; i < 400; ++i)
     rows += "{\"prompt\": \"b" + std::to_string(i) + "\", \"max_new_tokens\": 400}\n";
-  write("many.jsonl", "{\"prompt\": \"a\", \"max_new_tokens\": 1}\n" + rows);
-  write("go.sh",
-        "'" + graft + "' generate --model '" + kBase +
-            "' --temperature 0 --batch-tokens 600 --prompts many.jsonl >out.txt 2>err.txt & p=$!\n"
-            "while ! [ -s out.txt ]; do sleep 0.05; kill -0 $p || exit 9; done\nkill -INT $p; wait $p\n");
-  // -m: without job control a shell's background processes ignore the signal.
-  const int status = std::system(("cd '" + folder_.path().string() + "' && bash -m go.sh").c_str());
+  write("many.jsonl", rows);
+  write("out.txt", "");
+  const pid_t child = ::fork();
+  if (child == 0) {
+    std::signal(SIGINT, SIG_DFL);  // a shell in the background would have it ignored
+    ::setenv("OMP_NUM_THREADS", "2", 1);
+    if (::chdir(folder_.path().c_str()) != 0 || std::freopen("out.txt", "w", stdout) == nullptr ||
+        std::freopen("err.txt", "w", stderr) == nullptr)
+      ::_exit(9);
+    ::execl(GRAFT_BINARY_DIR "/graft", "graft", "generate", "--model", kBase.c_str(), "--temperature", "0",
+            "--batch-tokens", "600", "--prompts", "many.jsonl", nullptr);
+    ::_exit(9);
+  }
+  // The signal comes when the first row, which is short, has been printed and hundreds are left.
+  int status = 0;
+  while (read("out.txt").empty() && ::waitpid(child, &status, WNOHANG) == 0) ::usleep(20'000);
+  ::kill(child, SIGINT);
+  ::waitpid(child, &status, 0);
   ASSERT_EQ(WEXITSTATUS(status), 75) << read("err.txt");
   const std::vector<Json> written = rows_of(read("out.txt"));
   ASSERT_GE(written.size(), 1U);
