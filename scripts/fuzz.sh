@@ -22,12 +22,13 @@ build() {
   ninja -C build-fuzz "${names[@]/#/fuzz_}" > build-fuzz/build.log || { tail -n 40 build-fuzz/build.log >&2; return 1; }
 }
 
-# run SECONDS NAME. A second and 512 MB are far more than any of these parsers may need for 64 kB.
+# run SECONDS NAME. A second and 512 MB are far more than any of these parsers may need for 64 kB; ten, because a busy
+# machine may stand still for a while.
 run() {
   local dictionary=()
   mkdir -p "build-fuzz/corpus/$2" build-fuzz/found
   [ ! -f "tests/fuzz/$2.dict" ] || dictionary=(-dict="tests/fuzz/$2.dict")
-  if ! "build-fuzz/tests/fuzz/fuzz_$2" -max_total_time="$1" -max_len=65536 -timeout=2 -rss_limit_mb=512 \
+  if ! "build-fuzz/tests/fuzz/fuzz_$2" -max_total_time="$1" -max_len=65536 -timeout=10 -rss_limit_mb=512 \
     -print_final_stats=1 -artifact_prefix="build-fuzz/found/$2-" "${dictionary[@]}" \
     "build-fuzz/corpus/$2" "tests/fuzz/seeds/$2" > "build-fuzz/$2.log" 2>&1; then
     tail -n 60 "build-fuzz/$2.log" >&2
