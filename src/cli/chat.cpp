@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <iostream>
 
 #include "base/console.h"
@@ -25,6 +26,69 @@ std::optional<std::string> read_turn(bool terminal) {
   return line;
 }
 
+/// What a line asks of the program itself.
+enum class ChatCommand { kNone, kBlank, kHelp, kAdapter, kReset, kQuit };
+
+constexpr char kHelp[] =
+    "/adapter [NAME]  go on with this adapter, none: the base alone; without a name, which there are\n"
+    "/reset           forget the conversation\n"
+    "/quit            end\n"
+    "/help            this list";
+
+ChatCommand command_of(const std::string& line) {
+  const std::string word = line.substr(0, line.find_first_of(" \t"));
+  if (line.empty()) return ChatCommand::kBlank;
+  if (word == "/adapter") return ChatCommand::kAdapter;
+  if (line == "/help") return ChatCommand::kHelp;
+  if (line == "/reset") return ChatCommand::kReset;
+  if (line == "/quit" || line == "/exit") return ChatCommand::kQuit;
+  return ChatCommand::kNone;
+}
+
+/// The conversation stays. A name that there is not changes nothing.
+void change_adapter(Talker& talker, std::string_view line) {
+  const std::vector<std::string> names = talker.wording().names();
+  const std::string name(trim(line.substr(std::string_view("/adapter").size())));
+  if (name.empty()) {
+    say("adapters: " + join(names, ", ") + "; in use: " + talker.adapter());
+    return;
+  }
+  if (std::ranges::find(names, name) == names.end()) {
+    warn("no adapter is called " + printable(name) + " (there are: " + join(names, ", ") + ")");
+    return;
+  }
+  if (!talker.wording().chat(name)) {
+    warn(name + ": has no chat template; --chat-template names one for all");
+    return;
+  }
+  talker.use(name);
+  say("adapter: " + name);
+}
+
+/// Adds the user's turn and the answer to the conversation, and prints the answer.
+void answer_turn(Talker& talker, std::vector<Message>& messages, const std::string& line, bool json) {
+  const auto stream = [&](std::string_view piece) {
+    if (!json) print(piece);
+    if (!json) flush_output();
+    return !stop_requested();
+  };
+  messages.push_back({.role = "user", .content = line});
+  if (!talker.fits(messages)) {
+    messages.pop_back();
+    warn("the conversation is longer than the model can read; /reset starts anew");
+    return;
+  }
+  const Answer answer = talker.answer(messages, stream);
+  messages.push_back({.role = "assistant", .content = answer.text});
+  if (json) {
+    print_json(talker.json_of(answer));
+  } else {
+    print("\n");
+    say_if_cut(answer);
+  }
+  flush_output();
+}
+
 }  // namespace
 
 ExitCode run_chat(const std::vector<std::string>& words) {
@@ -32,7 +96,9 @@ ExitCode run_chat(const std::vector<std::string>& words) {
   Arguments parser(
       {.verb = "chat",
        .synopsis = "--model M [--adapter A] [--system S]",
-       .about = "Answers line by line until the input ends. /reset forgets the conversation, /quit ends it.",
+       .about =
+           "Answers line by line until the input ends. /adapter NAME goes on with another adapter, /reset "
+           "forgets the conversation, /quit ends it, /help lists these.",
        .example = "graft chat --model models/SmolLM2-135M-Instruct --adapter runs/cooking/adapter"});
   arguments.declare(parser);
   if (!parser.parse(words)) return ExitCode::kDone;
@@ -41,36 +107,16 @@ ExitCode run_chat(const std::vector<std::string>& words) {
   check(talker.has_template(), ExitCode::kUsage, arguments.model, ": has no chat template",
         Hint{"name one: --chat-template chatml"});
   const bool terminal = ::isatty(STDIN_FILENO) == 1 && stdout_is_terminal() && !arguments.json;
-  const auto stream = [&](std::string_view piece) {
-    if (!arguments.json) print(piece);
-    if (!arguments.json) flush_output();
-    return !stop_requested();
-  };
   std::vector<Message> start;
   if (arguments.system) start.push_back({.role = "system", .content = *arguments.system});
   std::vector<Message> messages = start;
   while (const std::optional<std::string> line = read_turn(terminal)) {
-    if (trim(*line).empty()) continue;
-    if (trim(*line) == "/quit" || trim(*line) == "/exit") break;
-    if (trim(*line) == "/reset") {
-      messages = start;
-      continue;
-    }
-    messages.push_back({.role = "user", .content = *line});
-    if (!talker.fits(messages)) {
-      messages.pop_back();
-      warn("the conversation is longer than the model can read; /reset starts anew");
-      continue;
-    }
-    const Answer answer = talker.answer(messages, stream);
-    messages.push_back({.role = "assistant", .content = answer.text});
-    if (arguments.json) {
-      print_json({{"text", answer.text}, {"tokens", answer.tokens}, {"stop", stop_name(answer.reason)}});
-    } else {
-      print("\n");
-      say_if_cut(answer);
-    }
-    flush_output();
+    const ChatCommand command = command_of(std::string(trim(*line)));
+    if (command == ChatCommand::kQuit) break;
+    if (command == ChatCommand::kReset) messages = start;
+    if (command == ChatCommand::kHelp) say(kHelp);
+    if (command == ChatCommand::kAdapter) change_adapter(talker, trim(*line));
+    if (command == ChatCommand::kNone) answer_turn(talker, messages, *line, arguments.json);
     if (stop_requested()) break;
   }
   if (terminal) print("\n");

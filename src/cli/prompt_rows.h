@@ -15,7 +15,7 @@ struct PromptRow {
   Json id = nullptr;               ///< the row's own, a string or a number, repeated in its result
   std::string prompt;              ///< where the row has one; its conversation is then this one turn
   Conversation conversation = {};  ///< ends with a turn of the user or of a tool
-  std::optional<std::string> adapter = {};
+  std::optional<std::string> adapter = {};  ///< by name
   SamplingChanges sampling = {};
 };
 

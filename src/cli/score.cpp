@@ -4,20 +4,20 @@
 
 #include "base/console.h"
 #include "base/error.h"
+#include "cli/adapter_arguments.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "data/dataset.h"
 #include "data/readers.h"
 #include "evaluate/loss.h"
-#include "peft/adapter_set.h"
 
 namespace graft {
 namespace {
 
 struct ScoreArguments {
   std::string model, rows, dtype = "bf16", chat_template = "auto";
-  std::optional<std::string> adapter;
+  AdapterArguments adapters;
   std::int64_t top = 0;
   bool raw = false, json = false, force = false;
 };
@@ -30,11 +30,12 @@ std::optional<ScoreArguments> parse(const std::vector<std::string>& words) {
        .about =
            "Prints the loss of each row as a JSON line (row counts from 0; loss is the mean over the tokens "
            "that have a target, null where none has), then that of all. Rows: input_ids[+labels] (verbatim), "
-           "text, messages, prompt+completion. Nothing is appended to text.",
+           "text, messages, prompt+completion. Nothing is appended to text. Several adapters are scored one "
+           "after the other, each line with its name.",
        .example =
            "graft score --model models/SmolLM2-135M-Instruct --adapter runs/cooking/adapter held_out.jsonl"});
   parser.option("model", "M", arguments.model, "Hugging Face folder or .gguf file", Need::kRequired);
-  parser.option("adapter", "A", arguments.adapter, "adapter folder");
+  arguments.adapters.declare(parser);
   parser.option("top", "K", arguments.top, "also the K likeliest next tokens at the last position");
   parser.option("dtype", "bf16|fp32", arguments.dtype, "compute type");
   parser.option("chat-template", "NAME", arguments.chat_template,
@@ -109,8 +110,13 @@ std::vector<Example> load_examples(const ScoreArguments& arguments) {
 
 Json loss_json(double loss, std::int64_t tokens) { return tokens > 0 ? Json(loss) : Json(nullptr); }
 
-Json row_json(std::size_t row, const RowScore& score, std::int64_t top) {
-  Json json = {{"row", row}, {"loss", loss_json(score.loss, score.tokens)}, {"tokens", score.tokens}};
+/// A line of the results, with the adapter's name where it has one.
+Json line_for(const std::string& adapter) {
+  return adapter.empty() ? Json::object() : Json{{"adapter", adapter}};
+}
+
+Json row_json(Json json, std::size_t row, const RowScore& score, std::int64_t top) {
+  json.update({{"row", row}, {"loss", loss_json(score.loss, score.tokens)}, {"tokens", score.tokens}});
   if (top == 0) return json;
   json["top"] = Json::array();
   for (const auto& [id, log_probability] : score.top)
@@ -118,19 +124,26 @@ Json row_json(std::size_t row, const RowScore& score, std::int64_t top) {
   return json;
 }
 
-LossSum print_scores(const Decoder& model, const std::vector<Example>& examples, std::int64_t top) {
+/// `adapter`: its name where there are several, else nothing.
+void print_scores(const Decoder& model, const std::string& adapter, const std::vector<Example>& examples,
+                  std::int64_t top) {
   LossSum sum;
   for (std::size_t i = 0; i < examples.size(); ++i) {
     show_progress("row " + std::to_string(i + 1) + " of " + std::to_string(examples.size()));
     const RowScore score = score_example(model, examples[i], top);
     check(std::isfinite(score.loss), ExitCode::kNumerics, examples[i].source.text(),
           ": the loss is not finite (got ", score.loss, ")");
-    print_json(row_json(i, score, top));
+    print_json(row_json(line_for(adapter), i, score, top));
     sum.loss += score.loss * static_cast<double>(score.tokens);
     sum.tokens += score.tokens;
   }
   show_progress("");
-  return sum;
+  Json whole = line_for(adapter);
+  whole.update({{"rows", examples.size()},
+                {"tokens", sum.tokens},
+                {"loss", loss_json(sum.mean(), sum.tokens)},
+                {"perplexity", loss_json(std::exp(sum.mean()), sum.tokens)}});
+  print_json(whole);
 }
 
 void warn_beyond_context(const std::vector<Example>& examples, const ModelConfig& config) {
@@ -149,17 +162,14 @@ ExitCode run_score(const std::vector<std::string>& words) {
   if (!arguments) return ExitCode::kDone;
   const ComputeDType dtype = compute_type(arguments->dtype);
   const std::vector<Example> examples = load_examples(*arguments);
+  const std::vector<AdapterArgument> adapters = arguments->adapters.list();
   Decoder model = load_model({.path = arguments->model, .dtype = dtype});
   check_token_ids(examples, model.config.vocab_size);
   warn_beyond_context(examples, model.config);
   const OtherBase other = arguments->force ? OtherBase::kWarn : OtherBase::kRefuse;
-  if (arguments->adapter) load_adapter(model, *arguments->adapter, ZeroAdapter::kWarn, other);
-
-  const LossSum sum = print_scores(model, examples, arguments->top);
-  print_json({{"rows", examples.size()},
-              {"tokens", sum.tokens},
-              {"loss", loss_json(sum.mean(), sum.tokens)},
-              {"perplexity", loss_json(std::exp(sum.mean()), sum.tokens)}});
+  const AdapterShelf shelf = load_shelf(std::move(model), adapters, other);
+  for (const AdapterArgument& adapter : adapters)
+    print_scores(shelf.with(adapter.name), adapters.size() > 1 ? adapter.name : "", examples, arguments->top);
   return ExitCode::kDone;
 }
 

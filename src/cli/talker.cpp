@@ -23,13 +23,23 @@ ComputeDType compute_type(const std::string& word) {
 }
 
 /// The template that the adapter was trained with (it stands beside it), else the base's own.
-std::optional<ChatTemplate> template_for(const TalkArguments& arguments, const Tokenizer& tokenizer) {
-  const Path beside = arguments.adapter ? Path(*arguments.adapter) / "chat_template.jinja" : Path();
-  const bool trained_with_another = arguments.chat_template == "auto" && arguments.adapter &&
-                                    std::filesystem::exists(beside) &&
+std::optional<ChatTemplate> template_for(const std::string& adapter, const std::string& name,
+                                         const Tokenizer& tokenizer) {
+  const Path beside = Path(adapter) / "chat_template.jinja";
+  const bool trained_with_another = name == "auto" && !adapter.empty() && std::filesystem::exists(beside) &&
                                     read_file(beside, kMaxTemplateBytes) != tokenizer.chat_template();
-  if (trained_with_another) return choose_chat_template("auto", load_tokenizer(*arguments.adapter));
-  return choose_chat_template(arguments.chat_template, tokenizer);
+  if (trained_with_another) return choose_chat_template("auto", load_tokenizer(adapter));
+  return choose_chat_template(name, tokenizer);
+}
+
+std::map<std::string, std::optional<ChatTemplate>> templates_for(const std::vector<AdapterArgument>& adapters,
+                                                                 const std::string& name,
+                                                                 const Tokenizer& tokenizer) {
+  std::map<std::string, std::optional<ChatTemplate>> chats;
+  chats.emplace(AdapterShelf::kNone, template_for("", name, tokenizer));
+  for (const AdapterArgument& adapter : adapters)
+    chats.emplace(adapter.name, template_for(adapter.path, name, tokenizer));
+  return chats;
 }
 
 /// The program's own settings, the base's where they are asked for, then what the command line says.
@@ -45,7 +55,7 @@ SamplingOptions sampling_of(const TalkArguments& arguments) {
 
 void TalkArguments::declare(Arguments& parser) {
   parser.option("model", "M", model, "Hugging Face folder or .gguf file", Need::kRequired);
-  parser.option("adapter", "A", adapter, "adapter folder");
+  adapters.declare(parser);
   parser.option("system", "S", system, "what the system turn says");
   parser.option("chat-template", "NAME", chat_template,
                 "auto (the adapter's, else the model's own), one of the model's by name, chatml, llama3, "
@@ -66,18 +76,27 @@ void TalkArguments::declare(Arguments& parser) {
 }
 
 Wording::Wording(const TalkArguments& arguments)
-    : sampling(sampling_of(arguments)),
+    : adapters(arguments.adapters.list()),
+      sampling(sampling_of(arguments)),
       config(load_config(arguments.model)),
       tokenizer(load_tokenizer(arguments.model)),
-      chat(template_for(arguments, tokenizer)) {}
+      chats(templates_for(adapters, arguments.chat_template, tokenizer)) {}
+
+std::vector<std::string> Wording::names() const {
+  std::vector<std::string> names = {AdapterShelf::kNone};
+  for (const AdapterArgument& adapter : adapters)
+    if (adapter.name != AdapterShelf::kNone) names.push_back(adapter.name);
+  return names;
+}
 
 Request Wording::answer_to(std::span<const Message> messages, const RenderOptions& inputs,
-                           const SamplingOptions& how) const {
-  check(chat.has_value(), ExitCode::kUsage, "the base has no chat template",
+                           const SamplingOptions& how, const std::string& adapter) const {
+  const std::optional<ChatTemplate>& own = chat(adapter);
+  check(own.has_value(), ExitCode::kUsage, "the base has no chat template",
         Hint{"name one (--chat-template chatml), or use generate --raw"});
-  return {.prompt = chat_prompt(tokenizer, *chat, messages, inputs),
+  return {.prompt = chat_prompt(tokenizer, *own, messages, inputs),
           .sampling = how,
-          .stop_ids = stop_tokens(config, tokenizer, chat, how.stop)};
+          .stop_ids = stop_tokens(config, tokenizer, own, how.stop)};
 }
 
 Request Wording::going_on_from(const std::string& text, const SamplingOptions& how) const {
@@ -86,31 +105,42 @@ Request Wording::going_on_from(const std::string& text, const SamplingOptions& h
           .stop_ids = stop_tokens(config, tokenizer, std::nullopt, how.stop)};
 }
 
-Decoder load_talking(const TalkArguments& arguments) {
-  Decoder model = load_model({.path = arguments.model, .dtype = compute_type(arguments.dtype)});
-  if (arguments.adapter) load_adapter(model, *arguments.adapter, ZeroAdapter::kWarn);
-  return model;
+AdapterShelf load_talking(const TalkArguments& arguments) {
+  const std::vector<AdapterArgument> adapters = arguments.adapters.list();
+  return load_shelf(load_model({.path = arguments.model, .dtype = compute_type(arguments.dtype)}), adapters);
 }
 
-Talker::Talker(const TalkArguments& arguments)
-    : wording_(arguments), model_(load_talking(arguments)), generator_(model_) {}
+Talker::Talker(const TalkArguments& arguments) : wording_(arguments), shelf_(load_talking(arguments)) {
+  use(wording_.adapters.front().name);
+}
+
+void Talker::use(const std::string& adapter) {
+  if (generator_ && adapter == adapter_) return;
+  generator_.emplace(shelf_.with(adapter));
+  adapter_ = adapter;
+}
 
 bool Talker::fits(const std::vector<Message>& messages) const {
   if (!has_template()) return true;
-  const Request request = wording_.answer_to(messages, {}, wording_.sampling);
-  return std::ssize(request.prompt) < model_.config.max_position_embeddings;
-}
-
-Answer Talker::write(Request request, const OnText& on_text) {
-  return write_answer(generator_, wording_.tokenizer, std::move(request), on_text);
+  const Request request = wording_.answer_to(messages, {}, wording_.sampling, adapter_);
+  return std::ssize(request.prompt) < wording_.config.max_position_embeddings;
 }
 
 Answer Talker::answer(const std::vector<Message>& messages, const OnText& on_text) {
-  return write(wording_.answer_to(messages, {}, wording_.sampling), on_text);
+  return write_answer(*generator_, wording_.tokenizer,
+                      wording_.answer_to(messages, {}, wording_.sampling, adapter_), on_text);
 }
 
 Answer Talker::go_on(const std::string& text, const OnText& on_text) {
-  return write(wording_.going_on_from(text, wording_.sampling), on_text);
+  return write_answer(*generator_, wording_.tokenizer, wording_.going_on_from(text, wording_.sampling),
+                      on_text);
+}
+
+Json Talker::json_of(const Answer& answer) const {
+  Json json = Json::object();
+  if (wording_.adapters.size() > 1) json["adapter"] = adapter_;
+  json.update({{"text", answer.text}, {"tokens", answer.tokens}, {"stop", stop_name(answer.reason)}});
+  return json;
 }
 
 void say_if_cut(const Answer& answer) {
