@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "peft/adapter_config.h"
+#include "peft/adapter_folder.h"
 #include "peft/adapter_names.h"
 #include "peft/base_identity.h"
 #include "peft/gguf_adapter.h"
@@ -31,10 +32,7 @@ Path tensors_path(const Path& folder) {
       std::filesystem::is_directory(folder), folder.string(), ": no such folder",
       Hint{"an adapter is a folder with adapter_config.json and adapter_model.safetensors, or a GGUF LoRA"});
   const Path path = folder / kTensorsName;
-  if (!std::filesystem::exists(path) && std::filesystem::exists(folder / "adapter_model.bin"))
-    fail((folder / "adapter_model.bin").string(), ": a pickle can run code and is never read",
-         Hint{"save the adapter from PEFT with safe_serialization=True, which writes "
-              "adapter_model.safetensors"});
+  refuse_pickle(folder);
   return path;
 }
 

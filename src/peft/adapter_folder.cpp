@@ -19,13 +19,7 @@ namespace {
 Path tensors_in(const Path& folder) {
   check(std::filesystem::is_directory(folder), printable(folder.string()), ": no such folder",
         Hint{"an adapter is a folder with adapter_config.json and adapter_model.safetensors"});
-  const bool pickled = !std::filesystem::exists(folder / kAdapterTensorsName) &&
-                       std::filesystem::exists(folder / "adapter_model.bin");
-  check(
-      !pickled, printable((folder / "adapter_model.bin").string()),
-      ": a pickle can run code and is never read",
-      Hint{
-          "save the adapter from PEFT with safe_serialization=True, which writes adapter_model.safetensors"});
+  refuse_pickle(folder);
   return folder / kAdapterTensorsName;
 }
 
@@ -67,6 +61,15 @@ void read_scales(AdapterFolder& adapter) {
 }
 
 }  // namespace
+
+void refuse_pickle(const Path& folder) {
+  const Path pickle = folder / "adapter_model.bin";
+  if (std::filesystem::exists(folder / kAdapterTensorsName) || !std::filesystem::exists(pickle)) return;
+  fail(
+      printable(pickle.string()), ": a pickle can run code and is never read",
+      Hint{
+          "save the adapter from PEFT with safe_serialization=True, which writes adapter_model.safetensors"});
+}
 
 AdapterFolder open_adapter_folder(const Path& path) {
   const Path tensors = tensors_in(path);

@@ -42,6 +42,9 @@ struct AdapterFolder {
   std::string peft_type() const { return view().at("peft_type").as_string(); }
 };
 
+/// Error where the folder has its tensors in adapter_model.bin alone.
+void refuse_pickle(const Path& folder);
+
 /// Reads config and header; tensors only when they are asked for. Names that hold the adapter's name or lack
 /// "base_model.model." are taken as what they stand for. Errors: no folder, a pickle instead of safetensors,
 /// a malformed config or file, a factor that is no matrix or there twice.
