@@ -48,7 +48,7 @@ ExitCode run_data_preview(const std::vector<std::string>& words) {
     if (given.json) {
       print_json(preview_json(examples[i]));
     } else {
-      print_example(examples[i], job.tokenizer, marks);
+      print_example(examples[i], *job.tokenizer, marks);
     }
   }
   if (!given.json)

@@ -15,8 +15,8 @@ namespace graft {
 struct Job {
   Recipe recipe;
   ModelConfig config;
-  Tokenizer tokenizer;
-  std::optional<ChatTemplate> chat;  ///< empty: the base has none
+  std::optional<Tokenizer> tokenizer;  ///< empty: dropped, since nothing would read or write text any more
+  std::optional<ChatTemplate> chat;    ///< empty: the base has none
   Dataset data;
 };
 

@@ -230,7 +230,7 @@ ExitCode run_train(const std::vector<std::string>& words) {
   InputHashes hashes(wanted, checkpoint);
   std::future<AdapterTensors> drawn =
       std::async(std::launch::async, draw_adapter, wanted.model, wanted.lora, wanted.seed);
-  const Job job = load_job(std::move(wanted));
+  Job job = load_job(std::move(wanted));
   const Recipe& recipe = job.recipe;
   const JobPlan planned = plan_job(job, resumed_options(recipe.train, checkpoint));
   Decoder model = load_base(job, planned);
@@ -243,7 +243,8 @@ ExitCode run_train(const std::vector<std::string>& words) {
   RunFolder folder(recipe.output_dir, arguments->existing());
   begin_files(folder, checkpoint, recipe, record);
   std::optional<Profile> profile;
-  if (arguments->profile) profile.emplace(model.config, recipe.model.dtype, planned.adapter.active_parameters);
+  if (arguments->profile)
+    profile.emplace(model.config, recipe.model.dtype, planned.adapter.active_parameters);
   const Training training{
       .model = model,
       .adapters = adapters,
@@ -256,8 +257,9 @@ ExitCode run_train(const std::vector<std::string>& words) {
       .identity = std::async(std::launch::deferred, base_identity, std::cref(model), adapters.touched),
       .profile = profile ? &*profile : nullptr,
       .after_evaluation = [&](std::int64_t) {
-        print_samples(model, job.tokenizer, job.chat, recipe.evaluation.sample_prompts);
+        if (job.tokenizer) print_samples(model, *job.tokenizer, job.chat, recipe.evaluation.sample_prompts);
       }};
+  if (recipe.evaluation.sample_prompts.empty()) job.tokenizer.reset();
   release_cached_bytes();
   const TrainingResult result = train(training, checkpoint);
   const Json profiled = profile ? report_profile(*profile, folder) : Json(nullptr);

@@ -270,6 +270,19 @@ TEST_F(Program, GenerateAnswersTheSameForTheSameSeed) {
   EXPECT_EQ(json["text"].get<std::string>() + "\n", first.out);
 }
 
+TEST_F(Program, ThreadsSpinABoundedTimeUnlessTheUserSaysHowTheyWait) {
+  // libgomp prints the settings that it started with.
+  setenv("OMP_DISPLAY_ENV", "verbose", 1);
+  const std::string bounded = run("version").err;
+  setenv("OMP_WAIT_POLICY", "active", 1);
+  const std::string active = run("version").err;
+  unsetenv("OMP_WAIT_POLICY");
+  unsetenv("OMP_DISPLAY_ENV");
+  EXPECT_NE(bounded.find("GOMP_SPINCOUNT = '1000'"), std::string::npos) << bounded;
+  EXPECT_EQ(active.find("GOMP_SPINCOUNT = '1000'"), std::string::npos) << active;
+  EXPECT_NE(active.find("GOMP_SPINCOUNT = "), std::string::npos) << active;
+}
+
 TEST_F(Program, DoctorOpensABaseAndNamesWhatItCannotOpen) {
   const Outcome good = run("doctor --json " + kBase);
   EXPECT_EQ(good.code, 0) << good.err;
