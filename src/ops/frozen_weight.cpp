@@ -12,6 +12,16 @@ namespace {
 // Rows of W that exist as fp32 at a time: a few megabytes, which stay in cache.
 constexpr std::int64_t kRowsAsF32 = 2048;
 
+at::Tensor one_product(const at::Tensor& left, Matrix right, Side side, at::ScalarType dtype) {
+  const auto columns = side == Side::kAsStored ? right.columns : right.rows;
+  auto y = at::empty({left.size(0), columns}, left.options().dtype(dtype));
+  run_products({{.rows = left.size(0),
+                 .columns = columns,
+                 .parts = {{{left, std::move(right), side}}},
+                 .finish = dtype == at::kFloat ? copy_to(y) : round_to(y)}});
+  return y;
+}
+
 class DenseWeight final : public FrozenWeight {
  public:
   explicit DenseWeight(at::Tensor weight) : weight_(std::move(weight)) {
@@ -29,20 +39,20 @@ class DenseWeight final : public FrozenWeight {
   at::Tensor dense(at::ScalarType dtype) const override { return weight_.to(dtype); }
   // A few rows read W once, as it lies; packing it would read it twice.
   std::int64_t least_rows() const override { return 32; }
+  // So W is the left operand here, and what comes out is the transpose.
+  at::Tensor few_times_transposed_f32(const at::Tensor& x) const override {
+    if (!suits_products(x, out_features(), in_features())) return FrozenWeight::few_times_transposed_f32(x);
+    at::Tensor y = at::empty({x.size(0), out_features()}, x.options().dtype(at::kFloat));
+    run_products({{.rows = out_features(),
+                   .columns = x.size(0),
+                   .parts = {{{weight_, matrix_of(x.contiguous()), Side::kTransposed}}},
+                   .finish = copy_transposed_to(y, 1.0F)}});
+    return y;
+  }
 
  private:
   at::Tensor weight_;  // [out,in]
 };
-
-at::Tensor one_product(const at::Tensor& left, Matrix right, Side side, at::ScalarType dtype) {
-  const auto columns = side == Side::kAsStored ? right.columns : right.rows;
-  auto y = at::empty({left.size(0), columns}, left.options().dtype(dtype));
-  run_products({{.rows = left.size(0),
-                 .columns = columns,
-                 .parts = {{{left, std::move(right), side}}},
-                 .finish = dtype == at::kFloat ? copy_to(y) : round_to(y)}});
-  return y;
-}
 
 }  // namespace
 
@@ -57,6 +67,10 @@ at::Tensor FrozenWeight::times_transposed(const at::Tensor& x) const {
 
 at::Tensor FrozenWeight::times_transposed_f32(const at::Tensor& x) const {
   if (suits(x)) return one_product(x.contiguous(), matrix(), Side::kTransposed, at::kFloat);
+  return few_times_transposed_f32(x);
+}
+
+at::Tensor FrozenWeight::few_times_transposed_f32(const at::Tensor& x) const {
   const at::Tensor input = x.to(at::kFloat);
   at::Tensor y = at::empty({x.size(0), out_features()}, input.options());
   for (std::int64_t first = 0; first < out_features(); first += kRowsAsF32) {

@@ -38,6 +38,8 @@ class FrozenWeight {
   virtual at::Tensor dense(at::ScalarType dtype) const;
   /// Rows of a left operand from which panels are worth packing.
   virtual std::int64_t least_rows() const { return 1; }
+  /// times_transposed_f32 of fewer rows than that.
+  virtual at::Tensor few_times_transposed_f32(const at::Tensor& x) const;
 };
 
 using FrozenWeightPtr = std::shared_ptr<const FrozenWeight>;

@@ -41,8 +41,8 @@ at::Tensor Dora::norms(const Linear& linear, const at::Tensor& a, const at::Tens
   if (!squared_base_norms_.defined()) squared_base_norms_ = row_norms(*linear.weight).square();
   const double s = scale();
   const at::Tensor wa = linear.weight->times_transposed_f32(a.to(dtype)).t();  // [out,R]
-  const at::Tensor cross = (wa * b).sum(1), own = (b.mm(a.mm(a.t())) * b).sum(1);
-  return (squared_base_norms_ + cross * (2.0 * s) + own * (s * s)).clamp_min(0).sqrt();
+  const at::Tensor both = at::addmm(wa, b, a.mm(a.t()), 2.0 * s, s * s);       // 2 s W A^T + s^2 B (A A^T)
+  return (squared_base_norms_ + (both * b).sum(1)).clamp_min_(0).sqrt_();
 }
 
 std::optional<LoraTerm> Dora::term(const Linear& linear, at::ScalarType dtype) const {

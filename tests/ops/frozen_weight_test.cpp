@@ -1,6 +1,7 @@
 #include "ops/frozen_weight.h"
 
 #include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
 #include <gtest/gtest.h>
 
 namespace graft {
@@ -17,6 +18,22 @@ TEST(DenseWeight, MultipliesBothWays) {
   const auto dy = at::tensor({1.0, 0.0, 0.0, 2.0}, at::kFloat).view({1, 4});
   const auto want = kW.slice(0, 0, 1) + 2 * kW.slice(0, 3, 4);
   EXPECT_TRUE(at::equal(w->times(dy), want));
+}
+
+TEST(DenseWeight, SumsOfFewRowsAreNotRounded) {
+  // bf16 times bf16 is exact in fp32; the order of 64 sums moves the last bits.
+  constexpr double kOrder = 1e-5;
+  const auto generator = at::make_generator<at::CPUGeneratorImpl>(7);
+  const at::Tensor stored = at::randn({70, 64}, generator, at::kFloat).to(at::kBFloat16);
+  const auto w = dense_weight(stored);
+  for (const std::int64_t rows : {1, 2, 16, 31, 40}) {
+    const at::Tensor x = at::randn({rows, 64}, generator, at::kFloat).to(at::kBFloat16);
+    const at::Tensor y = w->times_transposed_f32(x);
+    ASSERT_EQ(y.sizes(), at::IntArrayRef({rows, 70}));
+    EXPECT_EQ(y.scalar_type(), at::kFloat);
+    const at::Tensor want = at::mm(x.to(at::kDouble), stored.to(at::kDouble).t());
+    EXPECT_LT((y.to(at::kDouble) - want).abs().max().item<double>(), kOrder) << rows;
+  }
 }
 
 TEST(DenseWeight, DecodesRowsToFp32AndLooksUpInItsOwnType) {
