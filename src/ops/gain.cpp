@@ -33,8 +33,7 @@ std::pair<at::Tensor, at::Tensor> gain_gradients(const at::Tensor& dy, const at:
       }
     });
   });
-  const at::Tensor safe = at::where(gain == 0, at::ones_like(gain), gain);
-  return {dz, at::where(gain == 0, at::zeros_like(gain), sums.sum(0) / safe)};
+  return {dz, sums.sum(0).div_(gain).masked_fill_(gain == 0, 0)};
 }
 
 }  // namespace graft

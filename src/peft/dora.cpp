@@ -12,9 +12,14 @@ namespace {
 
 constexpr std::int64_t kRows = 256;  // decoded at a time
 
-// A row of zeros has no direction: it stays as it is.
-at::Tensor over(const at::Tensor& magnitude, const at::Tensor& norms) {
-  return at::where(norms > 0, magnitude / norms.clamp_min(1e-30), at::ones_like(norms));
+// magnitude / norms in one operation, since it is done in every pass.
+at::Tensor over(const at::Tensor& magnitude, const Dora::Divisor& norms) {
+  return at::addcmul(norms.zeros, magnitude, norms.inverse);
+}
+
+Dora::Divisor divisor(const at::Tensor& norms) {
+  const at::Tensor zeros = norms == 0;
+  return {norms.reciprocal().masked_fill_(zeros, 0), zeros.to(norms.scalar_type())};
 }
 
 }  // namespace
@@ -49,7 +54,7 @@ std::optional<LoraTerm> Dora::term(const Linear& linear, at::ScalarType dtype) c
   LoraTerm term = *Lora::term(linear, dtype);
   const std::int64_t version = factors_version();
   if (version != version_) {
-    norms_ = norms(linear, term.a.detach(), term.b.detach(), dtype);
+    norms_ = divisor(norms(linear, term.a.detach(), term.b.detach(), dtype));
     version_ = version;
   }
   term.gain = over(magnitude_, norms_);
@@ -64,7 +69,7 @@ std::vector<StoredTensor> Dora::stored() const {
 
 at::Tensor Dora::merge_into(const Linear& linear, const at::Tensor& rows, std::int64_t first) const {
   const at::Tensor sum = Lora::merge_into(linear, rows, first);
-  return sum * over(magnitude_.narrow(0, first, rows.size(0)), sum.norm(2, {1})).unsqueeze(1);
+  return sum * over(magnitude_.narrow(0, first, rows.size(0)), divisor(sum.norm(2, {1}))).unsqueeze(1);
 }
 
 }  // namespace graft

@@ -19,14 +19,21 @@ class Dora : public Lora {
   at::Tensor merge_into(const Linear& linear, const at::Tensor& rows, std::int64_t first) const override;
   bool keeps_outputs() const override { return true; }
 
+  /// Norms [out] fp32 to divide by. A row of zeros has no direction and stays as it is: its quotient is 1.
+  struct Divisor {
+    at::Tensor inverse = {};  ///< 0 where the norm is 0
+    at::Tensor zeros = {};    ///< 1 there, else 0
+  };
+
  private:
   /// n of A and B as they are, [out] fp32.
   at::Tensor norms(const Linear& linear, const at::Tensor& a, const at::Tensor& b,
                    at::ScalarType dtype) const;
 
   at::Tensor magnitude_;
-  mutable at::Tensor squared_base_norms_, norms_;  // [out] fp32, kept between calls
-  mutable std::int64_t version_ = -1;              // of A and B that norms_ belongs to
+  mutable at::Tensor squared_base_norms_;  // [out] fp32, kept between calls
+  mutable Divisor norms_;                  // n of A and B as they were at version_
+  mutable std::int64_t version_ = -1;
 };
 
 /// The norms of W's rows, [out] fp32.
