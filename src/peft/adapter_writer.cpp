@@ -7,22 +7,10 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "peft/adapter_folder.h"
+#include "store/model_folder.h"
 
 namespace graft {
 namespace {
-
-// What a tokenizer has in a folder, and the licence. Not: anything about the run that made the adapter.
-constexpr const char* kCarried[] = {"tokenizer.json",
-                                    "tokenizer_config.json",
-                                    "special_tokens_map.json",
-                                    "added_tokens.json",
-                                    "vocab.json",
-                                    "merges.txt",
-                                    "tokenizer.model",
-                                    "tekken.json",
-                                    "LICENSE",
-                                    "chat_template.jinja",
-                                    "chat_template.json"};
 
 at::ScalarType scalar_type(DType dtype) {
   switch (dtype) {
@@ -64,9 +52,7 @@ void AdapterWriter::write(std::span<const std::byte> bytes) {
 }
 
 void AdapterWriter::carry_tokenizer(const Path& source) {
-  for (const char* name : kCarried)
-    if (std::filesystem::is_regular_file(source / name))
-      graft::copy_file(source / name, folder_.temporary() / name);
+  graft::carry_tokenizer(source, folder_.temporary());
 }
 
 void AdapterWriter::commit() {

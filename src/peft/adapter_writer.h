@@ -25,8 +25,7 @@ class AdapterWriter {
   at::Tensor write(const at::Tensor& values);
   /// The next tensor, in bytes of the type that was announced.
   void write(std::span<const std::byte> bytes);
-  /// Copies what else makes an adapter folder usable: the tokenizer's files and the chat template of
-  /// `source`.
+  /// Copies what else makes an adapter folder usable, from `source`: as graft::carry_tokenizer.
   void carry_tokenizer(const Path& source);
   void commit();
 

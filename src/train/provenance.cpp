@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/sha256.h"
+#include "store/model_folder.h"
 
 namespace graft {
 namespace {
@@ -18,33 +19,25 @@ std::string hash_files(const std::vector<Path>& files) {
   return hash.hex();
 }
 
-// The files of a folder that `wanted` accepts, by name.
-template <class Predicate>
-std::vector<Path> files_of(const Path& folder, Predicate wanted) {
-  std::vector<Path> files;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-    if (entry.is_regular_file() && wanted(entry.path())) files.push_back(entry.path());
-  }
-  std::sort(files.begin(), files.end());
-  return files;
-}
-
 }  // namespace
 
 std::string hash_base(const Path& base) {
   if (!std::filesystem::is_directory(base)) return sha256_of_file(base);
-  return hash_files(files_of(base, [](const Path& file) {
-    return file.extension() == ".safetensors" || file.filename() == "config.json";
-  }));
+  std::vector<Path> files;
+  for (const auto& entry : std::filesystem::directory_iterator(base)) {
+    const Path& file = entry.path();
+    if (entry.is_regular_file() && (file.extension() == ".safetensors" || file.filename() == "config.json"))
+      files.push_back(file);
+  }
+  std::sort(files.begin(), files.end());
+  return hash_files(files);
 }
 
 std::string hash_tokenizer(const Path& base) {
   if (!std::filesystem::is_directory(base)) return sha256_of_file(base);
-  return hash_files(files_of(base, [](const Path& file) {
-    const std::string name = file.filename().string();
-    return name.starts_with("tokenizer") || name == "special_tokens_map.json" ||
-           name == "chat_template.jinja";
-  }));
+  std::vector<Path> files;
+  for (const Path& file : tokenizer_files(base)) files.push_back(base / file);
+  return hash_files(files);
 }
 
 HashesByName hash_model_files(const Path& base) {

@@ -8,6 +8,7 @@
 #include "base/format.h"
 #include "base/text.h"
 #include "bench/random_weights.h"
+#include "store/model_folder.h"
 #include "store/nf4_tensor.h"
 #include "store/safetensors_writer.h"
 
@@ -17,15 +18,6 @@ namespace {
 constexpr std::int64_t kWritten = std::int64_t{1} << 24;  // dense weights in memory at a time
 // The header says how long a state's text is before its offset is known: it ends in spaces.
 constexpr std::size_t kStateBytes = 256;
-constexpr const char* kTokenizerFiles[] = {"tokenizer.json",
-                                           "tokenizer_config.json",
-                                           "special_tokens_map.json",
-                                           "added_tokens.json",
-                                           "vocab.json",
-                                           "merges.txt",
-                                           "tokenizer.model",
-                                           "chat_template.jinja",
-                                           "generation_config.json"};
 
 /// A tensor of the network with what stands for it in the file.
 struct Stored {
@@ -146,9 +138,7 @@ void copy_tokenizer(const Path& from, const Path& folder, Json& config) {
   const auto is_there = [&](const char* name) { return std::filesystem::exists(from / name); };
   check(is_there("tokenizer.json") || is_there("tokenizer.model"), printable(from.string()),
         ": holds neither tokenizer.json nor tokenizer.model");
-  for (const char* name : kTokenizerFiles) {
-    if (is_there(name)) graft::copy_file(from / name, folder / name);
-  }
+  carry_tokenizer(from, folder);
   if (!is_there("config.json")) return;
   const Json theirs = read_json(from / "config.json");
   for (const char* key : {"bos_token_id", "eos_token_id", "pad_token_id"}) {
