@@ -2,8 +2,13 @@
 
 #include <sentencepiece_processor.h>
 
+#include <algorithm>
+#include <memory>
+
 #include "base/error.h"
 #include "base/text.h"
+#include "text/sentencepiece_bpe.h"
+#include "text/sentencepiece_unigram.h"
 
 namespace graft {
 namespace {
@@ -11,26 +16,111 @@ namespace {
 constexpr std::size_t kMaxTextBytes = std::size_t{1}
                                       << 28;  // the library counts in 32 bits, up to 3 for each byte
 
+void mark_spaces(std::string_view text, std::string& marked, std::vector<std::size_t>& places) {
+  marked.reserve(text.size() + 2 * kSpaceMark.size());
+  places.reserve(text.size() + 2 * kSpaceMark.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const std::string_view written = text[i] == ' ' ? kSpaceMark : text.substr(i, 1);
+    marked += written;
+    places.insert(places.end(), written.size(), i);
+  }
+  places.push_back(text.size());
+}
+
 // Whether each space becomes U+2581 and nothing else changes, so that words can be taken one by one.
 bool changes_only_spaces(const SentencepieceProto& proto) {
   return proto.kind == SentencepieceProto::Kind::kBpe && proto.charsmap.empty() &&
          !proto.remove_extra_whitespaces && proto.escape_whitespaces && !proto.whitespace_as_suffix;
 }
 
+// Whether no word starts with an unknown space, which would be one with an unknown character before it.
+bool knows_the_space(const SentencepieceProto& proto) {
+  return proto.byte_fallback || std::ranges::any_of(proto.pieces, [](const auto& piece) {
+           return piece.text == kSpaceMark && piece.type == SentencepieceProto::Type::kNormal;
+         });
+}
+
+// Whether the pieces that users defined are the same before and after spaces are marked: the library gives
+// all bytes of one that stands in the text its beginning. (A text with the mark itself has others.)
+bool knows_users_pieces_by_characters(const SentencepieceProto& proto) {
+  return std::ranges::all_of(proto.pieces, [](const auto& piece) {
+    if (piece.type != SentencepieceProto::Type::kUserDefined) return true;
+    std::string rest = piece.text;
+    for (std::size_t at = rest.find(kSpaceMark); at != rest.npos; at = rest.find(kSpaceMark))
+      rest.erase(at, kSpaceMark.size());
+    return rest.empty() || (rest.size() == piece.text.size() && rest.find(' ') == rest.npos);
+  });
+}
+
 }  // namespace
 
 struct SentencepieceModel::Library {
   using Processor = sentencepiece::SentencePieceProcessor;
-  Processor plain;                      // puts no prefix
-  std::unique_ptr<Processor> prefixed;  // where words are not taken one by one
-  std::vector<bool> is_byte;            // by id
+  Processor plain;                              // puts no prefix
+  std::unique_ptr<Processor> prefixed;          // where words are not taken one by one
+  std::vector<bool> is_byte;                    // by id
+  std::unique_ptr<SentencepieceSearch> search;  // of words and characters the library's own
+  bool only_spaces = false;                     // normalization writes U+2581 for each and nothing else
+  std::vector<std::int32_t> byte_ids;           // by byte, where it has them
+  std::int32_t unknown = 0;
 
-  // The library gives the last byte of a character its range, the others none.
   void encode(const Processor& processor, std::string_view text, std::vector<Piece>& pieces) const {
     const std::size_t first = pieces.size();
-    const auto encoded = processor.EncodeAsImmutableProto(text);
-    for (const auto& piece : encoded.pieces())
-      pieces.push_back({static_cast<std::int32_t>(piece.id()), {piece.begin(), piece.end()}});
+    if (search) {
+      search_in(processor, text, pieces);
+    } else {
+      const auto encoded = processor.EncodeAsImmutableProto(text);
+      for (const auto& piece : encoded.pieces())
+        pieces.push_back({static_cast<std::int32_t>(piece.id()), {piece.begin(), piece.end()}});
+    }
+    widen_bytes(first, pieces);
+  }
+
+  void prepare_search(const SentencepieceProto& proto) {
+    if (proto.kind == SentencepieceProto::Kind::kUnigram)
+      search = std::make_unique<SentencepieceUnigram>(proto);
+    if (proto.kind == SentencepieceProto::Kind::kBpe) search = std::make_unique<SentencepieceBpe>(proto);
+    if (proto.byte_fallback) byte_ids.resize(256);
+    for (std::size_t id = 0; id < proto.pieces.size(); ++id) {
+      const auto& [text, score, type] = proto.pieces[id];
+      if (type == SentencepieceProto::Type::kUnknown) unknown = static_cast<std::int32_t>(id);
+      if (type == SentencepieceProto::Type::kByte)  // "<0x0A>"
+        byte_ids.at(std::stoul(text.substr(3, 2), nullptr, 16)) = static_cast<std::int32_t>(id);
+    }
+  }
+
+  // Source: sentencepiece_processor.cc, PopulateSentencePieceText.
+  void search_in(const Processor& processor, std::string_view text, std::vector<Piece>& pieces) const {
+    std::string normalized;
+    std::vector<std::size_t> places;  // in `text`, of each byte of `normalized` and of its end
+    if (only_spaces && &processor == &plain && text.find(kSpaceMark) == text.npos) {
+      mark_spaces(text, normalized, places);
+    } else {
+      const auto status = processor.Normalize(text, &normalized, &places);
+      check(status.ok(), "sentencepiece: ", printable(status.ToString()));
+    }
+    const auto parts = search->segment(normalized);
+    bool after_unknown = false;
+    std::size_t at = 0;
+    for (const auto& [id, size] : parts) {
+      const ByteSpan range{places[at], places[at + size]};
+      const bool is_unknown = id == unknown;
+      if (is_unknown && !byte_ids.empty()) {
+        for (std::size_t i = at; i < at + size; ++i)
+          pieces.push_back({byte_ids[static_cast<unsigned char>(normalized[i])], {range.begin, range.begin}});
+        pieces.back().range = range;
+      } else if (is_unknown && after_unknown) {
+        pieces.back().range.end = range.end;
+      } else {
+        pieces.push_back({id, range});
+      }
+      after_unknown = is_unknown;
+      at += size;
+    }
+  }
+
+  // The library gives the last byte of a character its range, the others none.
+  void widen_bytes(std::size_t first, std::vector<Piece>& pieces) const {
     for (std::size_t i = pieces.size(); i > first + 1; --i) {
       ByteSpan& range = pieces[i - 2].range;
       const bool starts_next = range.begin == range.end && range.begin == pieces[i - 1].range.begin;
@@ -42,7 +132,7 @@ struct SentencepieceModel::Library {
 SentencepieceModel::SentencepieceModel(const SentencepieceProto& proto, std::string_view where)
     : library_(std::make_unique<Library>()), cache_(std::make_unique<WordCache>()) {
   for (const auto& piece : proto.pieces) words_.add(piece.text);
-  by_words_ = changes_only_spaces(proto) && words_.may_cut();
+  by_words_ = changes_only_spaces(proto) && words_.may_cut() && knows_the_space(proto);
   const auto load = [&](bool add_dummy_prefix, sentencepiece::SentencePieceProcessor& processor) {
     SentencepieceProto changed = proto;
     changed.add_dummy_prefix = add_dummy_prefix;
@@ -50,6 +140,8 @@ SentencepieceModel::SentencepieceModel(const SentencepieceProto& proto, std::str
     check(status.ok(), where, ": sentencepiece refuses the model (", printable(status.ToString()), ")");
   };
   load(false, library_->plain);
+  library_->prepare_search(proto);
+  library_->only_spaces = changes_only_spaces(proto) && knows_users_pieces_by_characters(proto);
   for (const auto& piece : proto.pieces)
     library_->is_byte.push_back(piece.type == SentencepieceProto::Type::kByte);
   if (by_words_) return;

@@ -15,8 +15,9 @@ namespace graft {
 /// Whether a space is put before a text, so that its first word is spelled as one inside a text.
 enum class DummyPrefix { kAdd, kNone };
 
-/// A sentencepiece model, run by its own library; ids are the library's. Where the rules of the model allow
-/// it the text goes through word by word and words are remembered. Safe to share between threads.
+/// A sentencepiece model, normalized by its own library and searched as it does; ids are the
+/// library's. Where the rules of the model allow it the text goes through word by word and words are
+/// remembered. Safe to share between threads.
 class SentencepieceModel {
  public:
   /// The model must have passed check_sentencepiece; `add_dummy_prefix` in it is not looked at. Error,

@@ -30,20 +30,27 @@ struct Arrival {
   }
 };
 
+std::vector<DoubleArray::Entry> entries_of(const std::vector<Unigram::Token>& tokens) {
+  std::vector<DoubleArray::Entry> entries;
+  for (std::size_t id = 0; id < tokens.size(); ++id)
+    if (!tokens[id].spelling.empty())
+      entries.emplace_back(tokens[id].spelling, static_cast<std::int32_t>(id));
+  return entries;
+}
+
 }  // namespace
 
 Unigram::Unigram(const std::vector<Token>& tokens, const UnigramOptions& options)
-    : options_(options), cache_(std::make_unique<WordCache>()) {
+    : trie_(entries_of(tokens)), options_(options), cache_(std::make_unique<WordCache>()) {
   double lowest = std::numeric_limits<double>::infinity();
   for (std::size_t id = 0; id < tokens.size(); ++id) {
-    trie_.insert(tokens[id].spelling, static_cast<std::int32_t>(id));
     scores_.push_back(tokens[id].score);
     lowest = std::min(lowest, tokens[id].score);
   }
   unknown_score_ = lowest - kUnknownPenalty;
   for (unsigned byte = 0; byte < 256; ++byte) {
     const std::int32_t id = trie_.find(byte_token(byte));
-    byte_ids_.push_back(id == ByteTrie::kNone ? std::nullopt : std::optional(id));
+    byte_ids_.push_back(id == DoubleArray::kNone ? std::nullopt : std::optional(id));
   }
 }
 
@@ -60,10 +67,10 @@ void Unigram::segment(std::string_view word, std::vector<Piece>& pieces) const {
     const std::size_t length = code_point_at(word, begin).length;
     const double so_far = best[begin].score;
     bool alone = false;  // whether the character at `begin` is a token
-    ByteTrie::Node node = ByteTrie::kRoot;
+    DoubleArray::Node node = DoubleArray::kRoot;
     for (std::size_t i = begin; i < word.size() && trie_.step(node, word[i]); ++i) {
       const std::int32_t id = trie_.value(node);
-      if (id == ByteTrie::kNone) continue;
+      if (id == DoubleArray::kNone) continue;
       best[i + 1].offer(so_far + scores_[static_cast<std::size_t>(id)], begin, id);
       alone = alone || i + 1 == begin + length;
     }
@@ -91,7 +98,7 @@ void Unigram::append(std::string_view word, ByteSpan range, std::vector<Piece>& 
   const std::string_view text = word.substr(range.begin, range.end - range.begin);
   const std::int32_t id = trie_.find(text);
   const auto byte_id = [&](char c) { return byte_ids_[static_cast<unsigned char>(c)]; };
-  if (id != ByteTrie::kNone) {
+  if (id != DoubleArray::kNone) {
     pieces.push_back({id, range});
   } else if (options_.byte_fallback &&
              std::ranges::all_of(text, [&](char c) { return byte_id(c).has_value(); })) {

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "text/byte_trie.h"
+#include "text/double_array.h"
 #include "text/word_cache.h"
 #include "text/word_model.h"
 
@@ -36,7 +36,7 @@ class Unigram : public WordModel {
   void segment(std::string_view word, std::vector<Piece>& pieces) const;
   void append(std::string_view word, ByteSpan range, std::vector<Piece>& pieces) const;
 
-  ByteTrie trie_;
+  DoubleArray trie_;
   std::vector<double> scores_;
   std::vector<std::optional<std::int32_t>> byte_ids_;
   double unknown_score_ = 0;
