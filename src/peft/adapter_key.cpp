@@ -21,6 +21,7 @@ constexpr std::array kSuffixes = {
     Suffix{".lora_magnitude_vector", AdapterPart::kMagnitude},
     Suffix{".token_adapter.trainable_tokens_delta", AdapterPart::kTokens},
     Suffix{".base_layer.weight", AdapterPart::kBaseWeight},
+    Suffix{".original_module.weight", AdapterPart::kBaseWeight},
     Suffix{".base_layer.bias", AdapterPart::kTrainedBias},
     Suffix{".bias", AdapterPart::kTrainedBias},
     Suffix{".vera_lambda_b", AdapterPart::kVera},
@@ -34,6 +35,17 @@ constexpr std::array kSuffixes = {
 constexpr std::array<std::string_view, 3> kWrappers = {"_orig_mod.", "_fsdp_wrapped_module.",
                                                        "_checkpoint_wrapped_module."};
 constexpr std::string_view kModelWrapper = "module.";
+// What stands for "model." where a language model is part of another one, or is one, the longest first.
+constexpr std::string_view kModel = "model.";
+constexpr std::array<std::string_view, 7> kModelPaths = {"model.language_model.model.",
+                                                         "model.language_model.",
+                                                         "language_model.model.",
+                                                         "model.text_model.",
+                                                         "language_model.",
+                                                         "model.model.",
+                                                         kModel};
+// What begins behind it.
+constexpr std::array<std::string_view, 3> kParts = {"layers.", "embed_tokens.", "norm."};
 // After these PEFT puts the adapter's name in memory, followed by what the key ends with.
 constexpr std::array<std::string_view, 2> kNamedLayers = {".lora_A.", ".lora_B."};
 // After these it puts the name, and ".weight" perhaps, where the file has nothing.
@@ -44,26 +56,6 @@ constexpr std::array<std::string_view, 7> kNamedValues = {".lora_embedding_A.",
                                                           ".vera_lambda_b.",
                                                           ".vera_lambda_d.",
                                                           ".ia3_l."};
-
-std::string without_adapter_name(std::string key) {
-  for (const std::string_view mark : kNamedLayers) {
-    const std::size_t at = key.rfind(mark), rest = at + mark.size();
-    if (at == std::string::npos) continue;
-    const std::size_t end = key.rfind('.');
-    if (end >= rest) key.erase(rest, end + 1 - rest);
-    return key;
-  }
-  for (const std::string_view mark : kNamedValues) {
-    const std::size_t at = key.rfind(mark);
-    if (at != std::string::npos) return key.substr(0, at + mark.size() - 1);
-  }
-  constexpr std::string_view kSaved = ".modules_to_save.";
-  if (const std::size_t at = key.rfind(kSaved); at != std::string::npos) {
-    const std::size_t end = key.find('.', at + kSaved.size());
-    if (end != std::string::npos) key.erase(at, end - at);
-  }
-  return key;
-}
 
 std::string without_wrappers(std::string path) {
   for (const std::string_view wrapper : kWrappers) {
@@ -78,6 +70,11 @@ std::string without_wrappers(std::string path) {
   return path;
 }
 
+bool begins_part(std::string_view rest) {
+  return std::any_of(kParts.begin(), kParts.end(),
+                     [&](std::string_view part) { return rest.starts_with(part); });
+}
+
 bool is_digit(char c) { return std::isdigit(static_cast<unsigned char>(c)) != 0; }
 
 std::string_view digits_at(std::string_view text, std::size_t at) {
@@ -90,8 +87,42 @@ std::string_view digits_at(std::string_view text, std::size_t at) {
 
 }  // namespace
 
+std::string without_adapter_name(std::string_view of) {
+  std::string key(of);
+  for (const std::string_view mark : kNamedLayers) {
+    const std::size_t at = key.rfind(mark), rest = at + mark.size();
+    if (at == std::string::npos) continue;
+    const std::size_t end = key.rfind('.');
+    if (end >= rest) key.erase(rest, end + 1 - rest);
+    return key;
+  }
+  for (const std::string_view mark : kNamedValues) {
+    const std::size_t at = key.rfind(mark);
+    if (at != std::string::npos) return key.substr(0, at + mark.size() - 1);
+  }
+  constexpr std::string_view kSaved = ".modules_to_save.";
+  if (const std::size_t at = key.rfind(kSaved); at != std::string::npos) {
+    const std::size_t end = key.find('.', at + kSaved.size());
+    key.erase(at, (end == std::string::npos ? at + kSaved.size() - 1 : end) - at);
+  }
+  constexpr std::string_view kUsualName = ".default";
+  if (key.ends_with(kUsualName)) key.resize(key.size() - kUsualName.size());
+  return key;
+}
+
+UnwrappedPath unwrapped_path(std::string_view path) {
+  for (const std::string_view wrapper : kModelPaths)
+    if (path.starts_with(wrapper) && begins_part(path.substr(wrapper.size())))
+      return {std::string(kModel).append(path.substr(wrapper.size())), std::string(wrapper)};
+  constexpr std::string_view kHead = "lm_head.";
+  for (const std::string_view outer : {"language_model.", "model."})
+    if (path.starts_with(outer) && path.substr(outer.size()).starts_with(kHead))
+      return {std::string(path.substr(outer.size())), std::nullopt};
+  return {std::string(path), std::nullopt};
+}
+
 AdapterKey parse_adapter_key(std::string_view key) {
-  std::string plain = without_adapter_name(std::string(key));
+  std::string plain = without_adapter_name(key);
   if (plain.starts_with(kAdapterKeyPrefix)) plain.erase(0, kAdapterKeyPrefix.size());
   for (const Suffix& suffix : kSuffixes)
     if (plain.ends_with(suffix.text))
@@ -102,7 +133,7 @@ AdapterKey parse_adapter_key(std::string_view key) {
 }
 
 std::string repaired_adapter_key(std::string_view key) {
-  std::string path = without_wrappers(without_adapter_name(std::string(key)));
+  std::string path = without_wrappers(without_adapter_name(key));
   // VeRA's shared matrices alone stand one level higher.
   if (path == "base_model.vera_A" || path == "base_model.vera_B") return path;
   for (bool more = true; more;) {

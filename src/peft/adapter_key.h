@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -32,6 +33,19 @@ inline constexpr std::string_view kAdapterKeyPrefix = "base_model.model.";
 /// Takes apart a key as PEFT writes it, or one that still has the name of the adapter in it. Source: the
 /// state dict of huggingface/peft's save_pretrained.
 AdapterKey parse_adapter_key(std::string_view key);
+
+/// The key without what PEFT puts into it in memory: the adapter's name ("lora_A.default.weight"),
+/// "modules_to_save.", ".weight" of a magnitude.
+std::string without_adapter_name(std::string_view key);
+
+/// The path of a module or tensor in a language model by itself.
+struct UnwrappedPath {
+  std::string path;                    ///< "model.layers.0…", "lm_head.weight"
+  std::optional<std::string> wrapper;  ///< what stood for its "model.", where the path shows it
+};
+/// Takes off what stands for "model." where a language model is part of another one: "model.language_model.",
+/// "language_model.model.", … in front of blocks, embedding and norm; "language_model." in front of the head.
+UnwrappedPath unwrapped_path(std::string_view path);
 
 /// The key as PEFT writes it: without the name of an adapter ("lora_A.default.weight"), with one
 /// "base_model.model.", without the prefixes that wrappers of a model leave in its paths ("_orig_mod." of

@@ -7,68 +7,13 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "peft/adapter_key.h"
 
 namespace graft {
 namespace {
 
-constexpr std::string_view kPrefix = "base_model.model.";
+constexpr std::string_view kPrefix = kAdapterKeyPrefix;
 constexpr std::string_view kSharedPrefix = "base_model.";
-constexpr std::string_view kModel = "model.";
-
-// What stands for "model." where a language model is part of another one, the longest first.
-constexpr std::array<std::string_view, 6> kWrappers = {
-    "model.language_model.model.", "model.language_model.", "language_model.model.",
-    "model.text_model.",           "language_model.",       "model.model."};
-// What begins behind it.
-constexpr std::array<std::string_view, 3> kParts = {"layers.", "embed_tokens.", "norm."};
-
-bool begins_part(std::string_view rest) {
-  return std::any_of(kParts.begin(), kParts.end(),
-                     [&](std::string_view part) { return rest.starts_with(part); });
-}
-
-void drop_part(std::string& key, std::string_view part) {
-  if (const std::size_t at = key.find(part); at != std::string::npos) key.erase(at, part.size() - 1);
-}
-
-// PEFT puts the adapter's name into keys on loading ("lora_A.default.weight"); files that kept it load there
-// too, and so do those that kept the wrapper of a module trained whole.
-std::string without_adapter_name(std::string key) {
-  drop_part(key, ".modules_to_save.");
-  if (key.ends_with(".default")) key.resize(key.size() - std::string_view(".default").size());
-  const std::size_t dot = key.rfind('.');
-  constexpr std::string_view kName = ".default";
-  if (dot != std::string::npos && key.substr(0, dot).ends_with(kName))
-    key.erase(dot - kName.size(), kName.size());
-  constexpr std::string_view kMagnitude = ".lora_magnitude_vector.weight";
-  if (key.ends_with(kMagnitude)) key.resize(key.size() - std::string_view(".weight").size());
-  return key;
-}
-
-struct Unwrapped {
-  std::string name;
-  std::optional<std::string> wrapper;  // where the name shows one
-};
-
-Unwrapped unwrap(const std::string& name) {
-  for (const std::string_view wrapper : kWrappers)
-    if (name.starts_with(wrapper) && begins_part(std::string_view(name).substr(wrapper.size())))
-      return {std::string(kModel) + name.substr(wrapper.size()), std::string(wrapper)};
-  constexpr std::string_view kHead = "lm_head.";
-  for (const std::string_view outer : {"language_model.", "model."})
-    if (name.starts_with(outer) && std::string_view(name).substr(outer.size()).starts_with(kHead))
-      return {name.substr(outer.size()), std::nullopt};
-  if (name.starts_with(kModel) && begins_part(std::string_view(name).substr(kModel.size())))
-    return {name, std::string(kModel)};
-  return {name, std::nullopt};
-}
-
-// The module of a copy of the base's weight, which PEFT adds where an embedding or head has an adapter.
-std::optional<std::string> base_copy(const std::string& name) {
-  for (const std::string_view end : {".base_layer.weight", ".original_module.weight"})
-    if (name.ends_with(end)) return name.substr(0, name.size() - end.size());
-  return std::nullopt;
-}
 
 // What tensors that graft has no place for mean in PEFT's files.
 struct Meaning {
@@ -113,15 +58,16 @@ NamedTensors name_tensors(const std::vector<TensorView>& tensors, const std::str
     const bool known = key.starts_with(kPrefix) || key == "base_model.vera_A" || key == "base_model.vera_B";
     check(known, where, ": ", printable(tensor.name), ": unexpected tensor: PEFT's keys start with ", kPrefix,
           Hint{"it may be of another tool, or keys were renamed"});
-    Unwrapped own = unwrap(key.substr(prefix.size()));
+    const UnwrappedPath own = unwrapped_path(key.substr(prefix.size()));
     if (own.wrapper && !wrapper) wrapper = own.wrapper;
     const bool same = !own.wrapper || *own.wrapper == *wrapper;
     check(same, where, ": ", printable(tensor.name), ": under ", same ? "" : printable(*own.wrapper),
           ", but other modules of the file are under ", printable(wrapper.value_or("")),
           Hint{"one of them is not of this base"});
-    const auto copy = base_copy(own.name);
+    const AdapterKey parts = parse_adapter_key(own.path);
+    const bool copy = parts.part == AdapterPart::kBaseWeight;
     auto& to = copy ? named.base_copies : named.tensors;
-    const bool fresh = to.emplace(copy ? *copy : own.name, &tensor).second;
+    const bool fresh = to.emplace(copy ? parts.module : own.path, &tensor).second;
     check(fresh, where, ": ", printable(tensor.name),
           ": twice in the file, with and without the adapter's name");
   }

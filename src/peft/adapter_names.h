@@ -14,8 +14,7 @@ namespace graft {
 std::string file_key(const std::string& name);
 
 /// The tensors of an adapter's file under our names (AdapterTensors), whatever PEFT or the model's wrapper
-/// put around them: the adapter's name ("lora_A.default.weight"), "modules_to_save.", ".weight" of a
-/// magnitude, "model.language_model." or "language_model.model." in front of blocks.
+/// put around them (without_adapter_name, unwrapped_path).
 struct NamedTensors {
   std::map<std::string, const TensorView*> tensors;
   std::map<std::string, const TensorView*>

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "peft/embedding_lora.h"
@@ -15,8 +16,14 @@
 namespace graft {
 namespace {
 
-std::string bias_name(const AdapterLayout& layout, const std::string& path) {
-  return path + (layout.find(path) ? ".base_layer.bias" : ".bias");
+/// The trained biases with the names of their tensors, in the layout's order.
+std::vector<std::pair<const ModuleView*, std::string>> named_biases(const AdapterLayout& layout) {
+  std::unordered_set<std::string_view> adapted;
+  for (const AdaptedModule& module : layout.adapted) adapted.insert(module.path);
+  std::vector<std::pair<const ModuleView*, std::string>> named;
+  for (const ModuleView& module : layout.biases)
+    named.emplace_back(&module, module.path + (adapted.contains(module.path) ? ".base_layer.bias" : ".bias"));
+  return named;
 }
 
 at::Tensor copy_of(const at::Tensor& values) { return values.to(at::kFloat).clone(); }
@@ -29,7 +36,7 @@ class Installation {
       : model_(model), layout_(layout), options_(options), method_(method_of(options)), tensors_(tensors) {
     for (const AdaptedModule& module : layout.adapted) adapted_[module.path] = &module;
     for (const ModuleView& module : layout.whole) whole_.insert(module.path);
-    for (const ModuleView& module : layout.biases) biases_.insert(module.path);
+    for (const auto& [module, name] : named_biases(layout)) biases_[module->path] = name;
   }
 
   AdapterSet run() {
@@ -91,8 +98,8 @@ class Installation {
     bool any = false;
     for (const Linear& linear : linears) {
       LinearSlot& slot = slots.emplace_back(LinearSlot{linear.name, linear_adapter(linear), {}});
-      if (biases_.contains(linear.name)) {
-        slot.bias_name = bias_name(layout_, linear.name);
+      if (const auto bias = biases_.find(linear.name); bias != biases_.end()) {
+        slot.bias_name = bias->second;
         slot.bias = tensors_.at(slot.bias_name);
       }
       any = any || slot.adapter || slot.bias.defined();
@@ -116,7 +123,8 @@ class Installation {
   const Method& method_;
   const AdapterTensors& tensors_;
   std::unordered_map<std::string, const AdaptedModule*> adapted_;
-  std::set<std::string> whole_, biases_;
+  std::set<std::string> whole_;
+  std::unordered_map<std::string, std::string> biases_;  // names of their tensors, by path
   AdapterSet set_;
 };
 
@@ -154,8 +162,7 @@ std::vector<TensorSpec> tensors_of(const AdapterLayout& layout, const LoraOption
   std::vector<TensorSpec> specs = method_of(options).tensors(layout, options);
   for (const ModuleView& module : layout.whole)
     for (TensorSpec& spec : whole_tensors(module)) specs.push_back(std::move(spec));
-  for (const ModuleView& module : layout.biases)
-    specs.push_back({bias_name(layout, module.path), {module.shape[0]}});
+  for (const auto& [module, name] : named_biases(layout)) specs.push_back({name, {module->shape[0]}});
   if (!layout.tokens.empty()) specs.push_back({kTokenRowsName, {std::ssize(layout.tokens), layout.width}});
   return specs;
 }
@@ -170,8 +177,7 @@ void derive_tensors(const Decoder& model, const AdapterLayout& layout, const Lor
     tensors[module.path + ".weight"] = base.whole(module);
     if (module.has_bias) tensors[module.path + ".bias"] = base.bias(module.path);
   }
-  for (const ModuleView& module : layout.biases)
-    tensors[bias_name(layout, module.path)] = base.bias(module.path);
+  for (const auto& [module, name] : named_biases(layout)) tensors[name] = base.bias(module->path);
   if (layout.tokens.empty()) return;
   std::vector<at::Tensor> rows;
   for (const std::int64_t id : layout.tokens) rows.push_back(model.embedding->rows(id, id + 1));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <set>
+#include <unordered_set>
 
 #include "base/console.h"
 #include "base/error.h"
@@ -121,9 +122,11 @@ class Selection {
 
   void choose_biases() {
     if (options_.bias == TrainedBias::kNone) return;
+    std::unordered_set<std::string_view> adapted;
+    for (const AdaptedModule& module : layout_.adapted) adapted.insert(module.path);
     for (const ModuleView& module : modules_) {
       if (!module.has_bias || is_whole(module.path)) continue;
-      if (options_.bias == TrainedBias::kAll || layout_.find(module.path) != nullptr)
+      if (options_.bias == TrainedBias::kAll || adapted.contains(module.path))
         layout_.biases.push_back(module);
     }
   }

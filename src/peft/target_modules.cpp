@@ -2,8 +2,22 @@
 
 #include <algorithm>
 #include <charconv>
+#include <unordered_set>
 
 namespace graft {
+namespace {
+
+/// The names that a path matches, itself first: "a.b.c", "b.c", "c". False as soon as `visit` returns false.
+template <class Visit>
+bool each_name_of(std::string_view path, const Visit& visit) {
+  for (std::size_t begin = 0;; ++begin) {
+    if (!visit(path.substr(begin))) return false;
+    begin = path.find('.', begin);
+    if (begin == std::string_view::npos) return true;
+  }
+}
+
+}  // namespace
 
 bool ends_with_name(const std::string& path, const std::string& name) {
   return path == name || path.ends_with("." + name);
@@ -11,17 +25,18 @@ bool ends_with_name(const std::string& path, const std::string& name) {
 
 struct ModuleMatcher::Rule {
   TargetModules modules;
+  std::unordered_set<std::string_view> names;  // of modules, which may be thousands
   std::optional<PathPattern> pattern;
 
-  Rule(const char* key, const TargetModules& from) : modules(from) {
+  Rule(const char* key, const TargetModules& from)
+      : modules(from), names(modules.names.begin(), modules.names.end()) {
     if (!from.pattern.empty()) pattern.emplace(key, from.pattern);
   }
 
   bool matches(const std::string& path) const {
     if (modules.all_linear) return true;
     if (pattern) return pattern->matches(path);
-    return std::any_of(modules.names.begin(), modules.names.end(),
-                       [&](const std::string& name) { return ends_with_name(path, name); });
+    return !each_name_of(path, [&](std::string_view name) { return !names.contains(name); });
   }
 };
 
@@ -41,9 +56,7 @@ ModuleMatcher::~ModuleMatcher() = default;
 
 bool ModuleMatcher::in_layers(const std::string& path) const {
   // A regular expression says itself which layers it means, and so does a whole path.
-  const auto& names = targets_->modules.names;
-  if (layers_.empty() || targets_->pattern || std::find(names.begin(), names.end(), path) != names.end())
-    return true;
+  if (layers_.empty() || targets_->pattern || targets_->names.contains(path)) return true;
   for (const PathPattern& pattern : layer_patterns_) {
     const std::string text = pattern.index_in(path);
     if (text.empty()) continue;
@@ -63,19 +76,20 @@ bool ModuleMatcher::matches(const std::string& path) const {
 std::vector<std::string> ModuleMatcher::unmatched_names(std::span<const std::string> paths) const {
   std::vector<std::string> unmatched;
   if (targets_->modules.all_linear || targets_->pattern) return unmatched;
-  for (const std::string& name : targets_->modules.names) {
-    const bool found = std::any_of(paths.begin(), paths.end(),
-                                   [&](const std::string& path) { return ends_with_name(path, name); });
-    if (!found) unmatched.push_back(name);
-  }
+  std::unordered_set<std::string_view> there;
+  for (const std::string& path : paths)
+    each_name_of(path, [&](std::string_view name) { return there.insert(name), true; });
+  for (const std::string& name : targets_->modules.names)
+    if (!there.contains(name)) unmatched.push_back(name);
   return unmatched;
 }
 
 std::vector<std::string> leaf_names(std::span<const std::string> paths) {
   std::vector<std::string> leaves;
+  std::unordered_set<std::string> seen;
   for (const std::string& path : paths) {
     std::string leaf = path.substr(path.rfind('.') + 1);  // npos + 1 == 0: the whole path
-    if (std::find(leaves.begin(), leaves.end(), leaf) == leaves.end()) leaves.push_back(std::move(leaf));
+    if (seen.insert(leaf).second) leaves.push_back(std::move(leaf));
   }
   return leaves;
 }

@@ -27,6 +27,8 @@ TEST(AdapterKey, EveryTensorOfPeftHasItsPart) {
       {".vera_lambda_b", AdapterPart::kVera},
       {".ia3_l", AdapterPart::kIa3},
       {".weight", AdapterPart::kWhole},
+      {".original_module.weight", AdapterPart::kBaseWeight},
+      {".modules_to_save.weight", AdapterPart::kWhole},
       {".modules_to_save.default.weight", AdapterPart::kWhole}};
   for (const auto& [end, part] : keys) {
     const AdapterKey key = parse_adapter_key(start + end);
@@ -56,6 +58,20 @@ TEST(AdapterKey, RepairTakesOutWhatWrappersAndAdapterNamesLeft) {
             "base_model.model.my_module.q.lora_A.weight");
   EXPECT_EQ(repaired_adapter_key("base_model.model.lm_head.modules_to_save.default.weight"),
             "base_model.model.lm_head.weight");
+}
+
+TEST(AdapterKey, AWrappedModelsPathsAreThoseOfItsLanguageModel) {
+  const std::string block = "layers.3.mlp.up_proj.lora_A.weight";
+  for (const char* wrapper : {"model.", "model.language_model.", "language_model.model.", "model.text_model.",
+                              "model.language_model.model.", "language_model.", "model.model."}) {
+    const UnwrappedPath found = unwrapped_path(wrapper + block);
+    EXPECT_EQ(found.path, "model." + block) << wrapper;
+    EXPECT_EQ(found.wrapper, wrapper);
+  }
+  EXPECT_EQ(unwrapped_path("language_model.lm_head.weight").path, "lm_head.weight");
+  EXPECT_EQ(unwrapped_path("lm_head.weight").wrapper, std::nullopt);
+  EXPECT_EQ(unwrapped_path("vision.layers.0.q").path, "vision.layers.0.q");
+  EXPECT_EQ(without_adapter_name("base_model.vera_A.default"), "base_model.vera_A");
 }
 
 TEST(AdapterKey, PathsAreInThePeoplesOrder) {
