@@ -1,5 +1,7 @@
 #include <c10/util/Exception.h>
 
+#include <cstdio>
+#include <cstdlib>
 #include <new>
 #include <string_view>
 
@@ -23,6 +25,13 @@ int report(ExitCode code, std::string_view message, std::string_view hint = "") 
   return static_cast<int>(code);
 }
 
+/// Ends the process without libtorch's static destructors, which take its tables of operators apart for tens of
+/// milliseconds. All output is written and all files are closed.
+[[noreturn]] void leave(ExitCode code) {
+  std::fflush(nullptr);
+  std::_Exit(static_cast<int>(code));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -31,7 +40,7 @@ int main(int argc, char** argv) {
     graft::install_caching_cpu_allocator();
     const ExitCode code = graft::run_command_line({argv + std::min(argc, 1), argv + argc});
     graft::flush_output();
-    return static_cast<int>(code);
+    leave(code);
   } catch (const graft::OutputClosed&) {
     return static_cast<int>(ExitCode::kDone);
   } catch (const graft::Error& error) {

@@ -15,7 +15,7 @@ struct ProductSpectrum {
 };
 
 /// From the R x R Gram matrices A A^T and B^T B in fp64: the squares of the singular values of B A are the
-/// eigenvalues of L^T (A A^T) L, L L^T = B^T B. Values below 1e-7 of the largest are rounding.
+/// eigenvalues of L^T (A A^T) L, L L^T = B^T B (Cholesky). Values below 1e-7 of the largest are rounding.
 ProductSpectrum spectrum_of(const at::Tensor& a, const at::Tensor& b);
 
 /// exp of the entropy of the shares of the singular values; 0 where all are zero. Source: Roy and Vetterli,
