@@ -13,6 +13,8 @@
 #include "evaluate/compare.h"
 #include "export/gguf_model.h"
 #include "export/hf_folder.h"
+#include "export/modelfile.h"
+#include "model/load_in_files.h"
 
 namespace graft {
 namespace {
@@ -24,9 +26,7 @@ struct ConvertArguments {
 
 ExitCode convert_to_folder(const ConvertArguments& arguments) {
   const WeightType type = parse_weight_type(arguments.type);
-  // In bf16 the weights are rounded as they are decoded: the same single rounding, in half the memory.
-  const ComputeDType compute = type == WeightType::kBF16 ? ComputeDType::kBF16 : ComputeDType::kF32;
-  const Decoder decoder = load_model({.path = arguments.model, .dtype = compute});
+  const Decoder decoder = load_in_files(arguments.model);
   const Proof proof = write_hf_folder(decoder, arguments.model, arguments.out, type);
   if (arguments.json) {
     print_json({{"out", arguments.out},
@@ -66,14 +66,13 @@ void print_gguf(const ConvertArguments& arguments, const Difference& difference,
 
 ExitCode convert_to_gguf(const ConvertArguments& arguments) {
   const GgufTypes& types = parse_gguf_types(arguments.type);
-  std::optional<Decoder> model = load_model({.path = arguments.model, .dtype = ComputeDType::kF32});
+  std::optional<Decoder> model = load_in_files(arguments.model);
+  const GgufReport report = write_gguf_model(*model, arguments.model, arguments.out, types);
+  check_same_tokenizer(arguments.model, arguments.out);
   const Prompts prompts = held_prompts(arguments.model, model->config);
   const at::Tensor wanted = predictions(*model, prompts);
-  const GgufReport report = write_gguf_model(*model, arguments.model, arguments.out, types);
   model.reset();  // one model in memory at a time
-  check_same_tokenizer(arguments.model, arguments.out);
-  const Decoder written = load_model({.path = arguments.out, .dtype = ComputeDType::kF32});
-  const Difference difference = compare(wanted, predictions(written, prompts));
+  const Difference difference = compare(wanted, predictions(load_in_files(arguments.out), prompts));
   if (!(difference.kl <= kLargestKl)) {
     graft::remove_all(arguments.out);
     fail(ExitCode::kInternal, arguments.out, ": differs from the model it was made of (KL ", difference.kl,

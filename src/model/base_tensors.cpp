@@ -152,14 +152,16 @@ FrozenWeightPtr BaseTensors::take_matrix(const std::string& name, std::int64_t o
   if (read_ == BaseRead::kHeaders) return dense_weight(take(name, {out, in}, dtype));
   const Entry& entry = find(name, {out, in});
   const bool in_blocks = traits(entry.view.dtype).values > 1;
-  if (entry.nf4 != nullptr && (kind == Quantization::kNf4 || kind == Quantization::kKeep))
+  const bool as_stored = kind == Quantization::kKeep || read_ == BaseRead::kInFiles;
+  if (entry.nf4 != nullptr && (kind == Quantization::kNf4 || as_stored))
     return nf4_weight(out, in, entry.nf4->view(),
                       std::make_shared<std::pair<decltype(files_), decltype(nf4_)>>(files_, nf4_), dtype);
   if (in_blocks &&
       (kind == Quantization::kKeep || (kind == Quantization::kQ8_0 && entry.view.dtype == DType::kQ8_0)))
     return keep_blocks(stored(entry), files_, dtype);
-  if (kind == Quantization::kNone || kind == Quantization::kKeep)
-    return dense_weight(take(name, {out, in}, dtype));
+  const bool usable = entry.order == RowOrder::kSame && in_place(entry.view, dtype);
+  if (read_ == BaseRead::kInFiles && !usable) return keep_blocks(stored(entry), files_, dtype);
+  if (kind == Quantization::kNone || as_stored) return dense_weight(take(name, {out, in}, dtype));
   check(entry.nf4 == nullptr, entry.file.string(), ": tensor ", entry.view.name,
         ": is stored in NF4 and cannot become q8_0", Hint{"set model.quantization to nf4 or none"});
   const auto format = kind == Quantization::kNf4 ? WeightFormat::kNf4 : WeightFormat::kQ8_0;

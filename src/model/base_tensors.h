@@ -17,9 +17,13 @@
 
 namespace graft {
 
-/// What BaseTensors gives: the weights, or tensors that have their type and shape and no numbers (libtorch's
-/// meta device), for which nothing but the files' headers is read.
-enum class BaseRead { kWeights, kHeaders };
+/// What BaseTensors gives.
+enum class BaseRead {
+  kWeights,
+  kHeaders,  ///< tensors that have their type and shape and no numbers (libtorch's meta device): nothing but
+             ///< the files' headers is read
+  kInFiles  ///< weights, but matrices stay in their files as they are and are decoded wherever they are used
+};
 
 /// The tensors of a base under their Hugging Face names, from a folder of safetensors or a GGUF file, on
 /// their way into memory. Each tensor is taken once; finish() then fills all of them at the same time.
@@ -37,8 +41,9 @@ class BaseTensors {
   at::Tensor take(const std::string& name, at::IntArrayRef shape, at::ScalarType dtype);
   /// What the file holds under a name that was taken.
   TensorSizes sizes(const std::string& name) const;
-  /// The matrix [out,in] as `kind` says: as take() gives it, encoded while it is read, or the stored blocks
-  /// in place. Weights that are in NF4 already stay so under kNf4 and kKeep, and are decoded under kNone.
+  /// The matrix [out,in] as `kind` says: as take() gives it, encoded while it is read, or what is stored in
+  /// place. Weights that are in NF4 already stay so under kNf4 and kKeep, and are decoded under kNone.
+  /// With kInFiles all of them stay what they are, and `kind` has no say.
   /// Errors: as take(); a width that the format's blocks do not divide.
   FrozenWeightPtr take_matrix(const std::string& name, std::int64_t out, std::int64_t in,
                               at::ScalarType dtype, Quantization kind);

@@ -177,6 +177,21 @@ void set_rope(Keys& keys, std::vector<RopeFactors>& factors) {
   keys.set("rope.freq_base_swa", ropes[1].rope_theta);
 }
 
+/// llama.cpp has experts in all blocks of a model or in none, and lets the weights of a token's experts sum
+/// to 1.
+void set_experts(Keys& keys) {
+  const ExpertsConfig& experts = keys.config().experts;
+  if (experts.count == 0) return;
+  if (!std::ranges::all_of(keys.config().layers, &LayerConfig::sparse))
+    keys.fail_unsayable("blocks without experts among blocks with them");
+  if (!experts.normalized) keys.fail_unsayable("norm_topk_prob: false");
+  keys.set("expert_count", experts.count);
+  keys.set("expert_used_count", experts.per_token);
+  // Mixtral's experts have the width of an MLP, for which there is a key already.
+  if (keys.family().traits.expert_width != "intermediate_size")
+    keys.set("expert_feed_forward_length", experts.width);
+}
+
 }  // namespace
 
 GgufHyperparameters gguf_hyperparameters(const ModelConfig& config) {
@@ -189,6 +204,7 @@ GgufHyperparameters gguf_hyperparameters(const ModelConfig& config) {
   set_windows(keys);
   check_rotated(keys);
   set_rope(keys, made.rope);
+  set_experts(keys);
   return made;
 }
 

@@ -22,8 +22,9 @@ struct GgufHyperparameters {
 
 /// The reverse of config_of_gguf. Warns of attention windows that llama.cpp does not honour for the
 /// architecture. Errors (kBadInput): what GGUF or llama.cpp have no word for (named): rotary scaling of
-/// another kind, another choice of windowed or unrotated layers, another scale of attention. Source:
-/// llama.cpp, llama-model.cpp (load_hparams).
+/// another kind, another choice of windowed or unrotated layers, another scale of attention, blocks without
+/// experts among those with them, experts' weights that do not sum to 1. Source: llama.cpp, llama-model.cpp
+/// (load_hparams).
 GgufHyperparameters gguf_hyperparameters(const ModelConfig& config);
 
 }  // namespace graft

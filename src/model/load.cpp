@@ -8,6 +8,7 @@
 #include "model/base_tensors.h"
 #include "model/decoder.h"
 #include "model/families.h"
+#include "model/load_in_files.h"
 #include "ops/int8_weight.h"
 
 namespace graft {
@@ -239,6 +240,12 @@ Decoder load_model(const ModelOptions& options) {
   Decoder model = build(tensors, config, options);
   if (options.compute == Compute::kInt8 && options.quantization != Quantization::kNone) add_int8_codes(model);
   return model;
+}
+
+Decoder load_in_files(const std::string& path) {
+  ModelConfig config = load_config(path);
+  BaseTensors tensors(path, config, BaseRead::kInFiles);
+  return build(tensors, config, {.path = path, .dtype = ComputeDType::kF32});
 }
 
 BaseOutline outline_model(const ModelOptions& options) {

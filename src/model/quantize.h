@@ -20,7 +20,7 @@ FrozenWeightPtr quantize(const StoredMatrix& matrix, WeightFormat format, at::Sc
 /// rows() reads the file. `owner` keeps it mapped.
 FrozenWeightPtr compute_int8(const StoredMatrix& matrix, std::shared_ptr<const void> owner);
 
-/// The blocks of the file itself. `owner` keeps them mapped.
+/// The blocks or floats of the file itself. `owner` keeps them mapped.
 FrozenWeightPtr keep_blocks(const StoredMatrix& matrix, std::shared_ptr<const void> owner,
                             at::ScalarType dtype);
 

@@ -57,12 +57,12 @@ class QuantizedWeight : public FrozenWeight {
 class BlockWeight final : public QuantizedWeight {
  public:
   BlockWeight(BlockMatrix matrix, std::shared_ptr<const void> owner, at::ScalarType dtype)
-      : QuantizedWeight(matrix.out, matrix.in, kDecodeUnit, kDecodeUnit, dtype),
+      : QuantizedWeight(matrix.out, matrix.in, unit_of(matrix.dtype), unit_of(matrix.dtype), dtype),
         matrix_(std::move(matrix)),
         owner_(std::move(owner)),
         row_bytes_(static_cast<std::size_t>(in_ / values_of(matrix_.dtype)) * traits(matrix_.dtype).bytes),
         decode_(block_decode().run(matrix_.dtype)) {
-    assert(decode_ != nullptr && in_ % values_of(matrix_.dtype) == 0);
+    assert(in_ % values_of(matrix_.dtype) == 0);
   }
 
   at::Tensor rows(std::int64_t first, std::int64_t last) const override {
@@ -77,10 +77,19 @@ class BlockWeight final : public QuantizedWeight {
 
  protected:
   void decode_run(std::int64_t row, std::int64_t first, std::int64_t count, Bf16Bits* to) const override {
-    decode_(row_blocks(row).data(), first, count, to);
+    if (decode_ != nullptr) return decode_(row_blocks(row).data(), first, count, to);
+    const std::size_t width = traits(matrix_.dtype).bytes;
+    const auto floats = row_blocks(row).subspan(static_cast<std::size_t>(first) * width,
+                                                static_cast<std::size_t>(count) * width);
+    std::vector<float> values(static_cast<std::size_t>(count));
+    decode_to_f32(matrix_.dtype, floats, values);
+    for (const float value : values) *to++ = bf16_of_f32(value);
   }
 
  private:
+  /// Floats can be cut anywhere.
+  static std::int64_t unit_of(DType dtype) { return values_of(dtype) > 1 ? kDecodeUnit : 1; }
+
   std::span<const std::byte> row_blocks(std::int64_t row) const {
     const auto stored = matrix_.order.empty() ? row : matrix_.order[static_cast<std::size_t>(row)];
     return matrix_.blocks.subspan(static_cast<std::size_t>(stored) * row_bytes_, row_bytes_);
@@ -89,7 +98,7 @@ class BlockWeight final : public QuantizedWeight {
   BlockMatrix matrix_;
   std::shared_ptr<const void> owner_;
   std::size_t row_bytes_;
-  DecodeRun decode_;
+  DecodeRun decode_;  // null for floats
 };
 
 class Nf4Weight final : public QuantizedWeight {

@@ -12,7 +12,7 @@
 
 namespace graft {
 
-/// A matrix in blocks of a GGUF type, as they lie in a file or in memory.
+/// A matrix in blocks of a GGUF type, or in floats of any width, as they lie in a file or in memory.
 struct BlockMatrix {
   DType dtype = DType::kQ8_0;
   std::int64_t out = 0, in = 0;         ///< in: a multiple of the type's block
