@@ -57,37 +57,92 @@ void check_fits(const FactorPair& pair, const Shapes& shapes, const AdapterFolde
         wanted_out, ", r]");
 }
 
-/// The commonest scale times rank: then most B stay as they are.
-double common_alpha(const std::vector<FactorPair>& pairs) {
+/// Pairs that the file has as one: of one module, or of all adapted experts of a block side by side.
+struct Group {
+  std::string name;  ///< of the base's tensor: "blk.0.ffn_up_exps.weight"
+  RowOrder order = RowOrder::kSame;
+  std::vector<const FactorPair*>
+      pairs;  ///< one, or as many as the model has experts: null where none is adapted
+  bool of_experts = false;
+  std::int64_t rank = 0;  ///< the largest of a pair
+};
+
+/// The number of an expert in the path of one of its linears: the last there is.
+std::size_t expert_of(std::string_view module) {
+  const std::size_t end = module.find_last_of("0123456789", module.rfind('.')) + 1;
+  const std::size_t begin = module.rfind('.', end - 1) + 1;
+  return static_cast<std::size_t>(std::stoull(std::string(module.substr(begin, end - begin))));
+}
+
+std::vector<Group> groups_of(const std::vector<FactorPair>& pairs, const Decoder& model) {
+  const Family& family = *find_family(model.config.architecture);
+  std::vector<Group> groups;
+  std::map<std::string, std::size_t> places;
+  for (const FactorPair& pair : pairs) {
+    const auto name = gguf_name(family, pair.module + ".weight");
+    check(name.has_value(), printable(pair.module), ": has no name in a GGUF file");
+    const auto [place, fresh] = places.emplace(name->name, groups.size());
+    if (fresh) {
+      groups.push_back(
+          {.name = name->name, .order = name->order, .pairs = {}, .of_experts = name->of_experts});
+      groups.back().pairs.resize(name->of_experts ? static_cast<std::size_t>(model.config.experts.count) : 1);
+    }
+    Group& group = groups[place->second];
+    group.pairs.at(name->of_experts ? expert_of(pair.module) : 0) = &pair;
+    group.rank = std::max(group.rank, pair.rank());
+  }
+  return groups;
+}
+
+/// What llama.cpp's alpha must be for B to stay as it is, where the pair has the rank `rank` in the file.
+double alpha_of(const FactorPair& pair, std::int64_t rank) {
+  return static_cast<double>(static_cast<float>(pair.scale * static_cast<double>(rank)));
+}
+
+/// The commonest: then most B stay as they are.
+double common_alpha(const std::vector<Group>& groups) {
   std::map<double, std::int64_t> counts;
-  for (const FactorPair& pair : pairs)
-    ++counts[static_cast<double>(static_cast<float>(pair.scale * static_cast<double>(pair.rank())))];
+  for (const Group& group : groups)
+    for (const FactorPair* pair : group.pairs)
+      if (pair != nullptr) ++counts[alpha_of(*pair, group.rank)];
   const auto most = std::ranges::max_element(counts, {}, [](const auto& entry) { return entry.second; });
   // 0 would mean 1 to llama.cpp.
   check(most->first != 0.0, "the adapter's scale is 0: it changes nothing");
   return most->first;
 }
 
-/// One module's pair as the file has it.
+/// One group as the file has it.
 struct Placed {
-  const FactorPair* pair;
+  Group group;
   TensorView a, b;            ///< names, types, shapes
   std::int64_t head_dim = 0;  ///< > 0: rows of B lie in pairs within heads of so many
-  double factor = 1.0;        ///< of B
+
+  bool of_embedding() const { return !group.of_experts && group.pairs.front()->of_embedding; }
 };
 
-Placed placed(const FactorPair& pair, const Decoder& model, DType type, double alpha) {
-  const auto name = gguf_name(*find_family(model.config.architecture), pair.module + ".weight");
-  check(name.has_value(), printable(pair.module), ": has no name in a GGUF file");
-  const double own = pair.scale * static_cast<double>(pair.rank());
-  Placed place{.pair = &pair,
-               .a = {.name = name->name + ".lora_a", .dtype = type, .shape = pair.a->shape, .bytes = {}},
-               .b = {.name = name->name + ".lora_b", .dtype = type, .shape = pair.b->shape, .bytes = {}},
-               .head_dim = name->order == RowOrder::kSame ? 0 : model.config.head_dim,
-               .factor = static_cast<double>(static_cast<float>(own)) == alpha ? 1.0 : own / alpha};
-  if (pair.of_embedding) std::swap(place.a.shape[0], place.a.shape[1]);
-  for (TensorView* view : {&place.a, &place.b}) view->dtype = writable_type(type, view->shape.back());
+Placed placed(Group group, const Decoder& model, DType type) {
+  const FactorPair& some =
+      **std::ranges::find_if(group.pairs, [](const auto* pair) { return pair != nullptr; });
+  Placed place{.group = std::move(group), .a = {}, .b = {}, .head_dim = 0};
+  place.head_dim = place.group.order == RowOrder::kSame ? 0 : model.config.head_dim;
+  place.a.name = place.group.name + ".lora_a";
+  place.b.name = place.group.name + ".lora_b";
+  place.a.shape = {place.group.rank, some.a->shape[1]};
+  place.b.shape = {some.b->shape[0], place.group.rank};
+  if (place.of_embedding()) std::swap(place.a.shape[0], place.a.shape[1]);
+  for (TensorView* view : {&place.a, &place.b}) {
+    view->dtype = writable_type(type, view->shape.back());
+    if (place.group.of_experts) view->shape.insert(view->shape.begin(), std::ssize(place.group.pairs));
+  }
   return place;
+}
+
+/// `values` with zeros behind it along `dim`, so that it has `size` there.
+at::Tensor padded(const at::Tensor& values, std::int64_t dim, std::int64_t size) {
+  if (values.size(dim) == size) return values;
+  std::vector<std::int64_t> shape = values.sizes().vec();
+  shape[static_cast<std::size_t>(dim)] = size - values.size(dim);
+  return at::cat({values, at::zeros(shape, values.options())}, dim);
 }
 
 /// Rows in the order of the file (or, `back`, out of it).
@@ -121,21 +176,53 @@ double product_difference(const at::Tensor& a, const at::Tensor& b, const at::Te
   return size > 0 ? std::sqrt(std::max(0.0, off) / size) : std::sqrt(std::max(0.0, off));
 }
 
+/// The matrices of a tensor that the file holds.
+std::vector<at::Tensor> matrices_of(const TensorView& view, const Group& group) {
+  const at::Tensor values = values_of(view);
+  return group.of_experts ? values.unbind() : std::vector<at::Tensor>{values};
+}
+
 double read_back(const Path& out, const std::vector<Placed>& places, double alpha, const Path& source) {
   const GgufFile file(out);
   double largest = 0.0;
   for (const Placed& place : places) {
     const TensorView *a = file.find(place.a.name), *b = file.find(place.b.name);
     check(a != nullptr && b != nullptr, ExitCode::kInternal, out.string(), ": lacks ", place.a.name);
-    const double scale = alpha / static_cast<double>(place.pair->rank());
-    at::Tensor written_a = values_of(*a);
-    if (place.pair->of_embedding) written_a = written_a.t();
-    largest = std::max(largest,
-                       product_difference(read_factor(*place.pair->a, source),
-                                          read_factor(*place.pair->b, source) * place.pair->scale, written_a,
-                                          reordered(values_of(*b), place.head_dim, true) * scale));
+    const double scale = alpha / static_cast<double>(place.group.rank);
+    const auto all_a = matrices_of(*a, place.group), all_b = matrices_of(*b, place.group);
+    for (std::size_t part = 0; part < place.group.pairs.size(); ++part) {
+      const FactorPair* pair = place.group.pairs[part];
+      if (pair == nullptr) continue;
+      const at::Tensor written_a = place.of_embedding() ? all_a[part].t() : all_a[part];
+      const at::Tensor written_b = reordered(all_b[part], place.head_dim, true) * scale;
+      largest = std::max(
+          largest, product_difference(read_factor(*pair->a, source),
+                                      read_factor(*pair->b, source) * pair->scale, written_a, written_b));
+    }
   }
   return largest;
+}
+
+/// Writes all A of a place, then all B; -> whether any B is not zero.
+bool write_place(GgufWriter& file, const Placed& place, double alpha, const Path& source) {
+  const Group& group = place.group;
+  const std::size_t skip = group.of_experts ? 1 : 0;  // of the shape: the number of experts
+  const auto zeros = [&](const TensorView& view) {
+    return at::zeros(at::IntArrayRef(view.shape).slice(skip), at::kFloat);
+  };
+  for (const FactorPair* pair : group.pairs) {
+    at::Tensor a = pair == nullptr ? zeros(place.a) : padded(read_factor(*pair->a, source), 0, group.rank);
+    file.write(encode_rows(place.of_embedding() ? a.t() : a, place.a.dtype, place.a.name));
+  }
+  bool any = false;
+  for (const FactorPair* pair : group.pairs) {
+    at::Tensor b = pair == nullptr ? zeros(place.b) : padded(read_factor(*pair->b, source), 1, group.rank);
+    any = any || at::any(b.ne(0)).item<bool>();
+    const bool same = pair == nullptr || alpha_of(*pair, group.rank) == alpha;
+    if (!same) b = b * (pair->scale * static_cast<double>(group.rank) / alpha);
+    file.write(encode_rows(reordered(b, place.head_dim, false), place.b.dtype, place.b.name));
+  }
+  return any;
 }
 
 GgufMetadata metadata_of(const Decoder& model, const AdapterFolder& adapter, double alpha) {
@@ -164,28 +251,24 @@ LoraExport write_gguf_lora(const Decoder& model, const AdapterFolder& adapter, c
   check_plain(adapter, "a GGUF LoRA");
   const Shapes shapes = shapes_of(model);
   for (const FactorPair& pair : adapter.pairs) check_fits(pair, shapes, adapter, model);
-  const double alpha = common_alpha(adapter.pairs);
+  std::vector<Group> groups = groups_of(adapter.pairs, model);
+  const double alpha = common_alpha(groups);
   std::vector<Placed> places;
   std::vector<TensorView> views;
-  for (const FactorPair& pair : adapter.pairs) {
-    const Placed& place = places.emplace_back(placed(pair, model, type, alpha));
+  for (Group& group : groups) {
+    const Placed& place = places.emplace_back(placed(std::move(group), model, type));
     views.push_back(place.a);
     views.push_back(place.b);
   }
   const Path source = adapter.file->path();
-  bool all_zero = true;
+  bool any = false;
   GgufWriter file(out, metadata_of(model, adapter, alpha), views);
-  for (const Placed& place : places) {
-    const at::Tensor a = read_factor(*place.pair->a, source), b = read_factor(*place.pair->b, source);
-    all_zero = all_zero && !at::any(b.ne(0)).item<bool>();
-    file.write(encode_rows(place.pair->of_embedding ? a.t() : a, place.a.dtype, place.a.name));
-    const at::Tensor scaled = place.factor == 1.0 ? b : b * place.factor;
-    file.write(encode_rows(reordered(scaled, place.head_dim, false), place.b.dtype, place.b.name));
-  }
-  check(!all_zero, printable(source.string()), ": every B is zero, so this adapter changes nothing");
+  for (const Placed& place : places) any = write_place(file, place, alpha, source) || any;
+  check(any, printable(source.string()), ": every B is zero, so this adapter changes nothing");
   file.commit();
-  const LoraExport report{
-      .modules = std::ssize(places), .alpha = alpha, .difference = read_back(out, places, alpha, source)};
+  const LoraExport report{.modules = std::ssize(adapter.pairs),
+                          .alpha = alpha,
+                          .difference = read_back(out, places, alpha, source)};
   if (!(report.difference <= tolerance_of(type))) {
     graft::remove_all(out);
     fail(ExitCode::kInternal, out.string(), ": differs from the adapter by ", report.difference,

@@ -16,7 +16,8 @@ struct LoraExport {
 
 /// Writes a LoRA as the GGUF file `out` that llama.cpp puts on the GGUF of the same model: pairs NAME.lora_a
 /// [R,in] and NAME.lora_b [out,R] (of the embedding, lora_a [vocab,R]), B's rows in the file's order for arch
-/// llama's q and k.
+/// llama's q and k. The experts of a block are one pair, [X,R,in] and [X,out,R], R being the largest of
+/// their ranks: zeros fill up, and stand for experts without an adapter.
 ///
 /// llama.cpp multiplies each pair by adapter.lora.alpha / R, R being the pair's own: one number for all. True
 /// scales s differ from that with rsLoRA and with patterns of rank or alpha, so alpha is the commonest s R of

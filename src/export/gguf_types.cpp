@@ -78,8 +78,10 @@ DType writable_type(DType dtype, std::int64_t width) {
 DType gguf_type(const GgufTypes& types, const TensorView& tensor, std::int64_t layers, bool tied) {
   if (tensor.shape.size() < 2) return DType::kF32;
   const std::string_view name = tensor.name;
+  if (name.ends_with(".ffn_gate_inp.weight")) return DType::kF32;  // a wrong expert is no rounding error
   const bool head = name == "output.weight" || (tied && name == "token_embd.weight");
-  const bool picked = name.ends_with(".attn_v.weight") || name.ends_with(".ffn_down.weight");
+  const bool picked = name.ends_with(".attn_v.weight") || name.ends_with(".ffn_down.weight") ||
+                      name.ends_with(".ffn_down_exps.weight");
   const bool more = picked && gets_more_bits(block_of(name), layers);
   return writable_type(head ? types.head : more ? types.more : types.matrices, tensor.shape.back());
 }

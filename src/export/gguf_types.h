@@ -22,9 +22,9 @@ struct GgufTypes {
 /// Error (kUsage): anything else.
 const GgufTypes& parse_gguf_types(std::string_view text);
 
-/// The type of one tensor of a model of `layers` blocks: as the mix says, by llama.cpp's rules; vectors are
-/// F32; where a row does not divide into blocks, the nearest larger type that fits. `tied`: the embedding is
-/// the head too.
+/// The type of one tensor of a model of `layers` blocks: as the mix says, by llama.cpp's rules; vectors and
+/// the routers of experts are F32; where a row does not divide into blocks, the nearest larger type that
+/// fits. `tied`: the embedding is the head too.
 DType gguf_type(const GgufTypes& types, const TensorView& tensor, std::int64_t layers, bool tied);
 
 /// `dtype` where it can be written and rows of `width` divide into its blocks, else the nearest larger type

@@ -3,6 +3,7 @@
 #include <ATen/Functions.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -16,7 +17,7 @@ namespace {
 constexpr std::string_view kA = ".lora_a", kB = ".lora_b", kWeight = ".weight";
 
 struct Pair {
-  const TensorView *a = nullptr, *b = nullptr;
+  std::optional<TensorView> a, b;
   RowOrder order = RowOrder::kSame;
 };
 using Pairs = std::map<std::string, Pair>;  // by path of the module
@@ -52,6 +53,20 @@ std::string nearest_module(const Decoder& model, const Family& family, const std
   return near ? "the nearest tensor of this base is " + *near : "";
 }
 
+// The matrices of all experts in a tensor [X,rows,columns].
+std::vector<TensorView> experts_in(const TensorView& stack, std::int64_t count, const std::string& where) {
+  check(stack.shape.size() == 3 && stack.shape[0] == count, where, ": ", printable(stack.name),
+        ": got shape ", stack.shape_text(), ", want the matrices of ", count, " experts");
+  std::vector<TensorView> matrices;
+  const std::size_t bytes = stack.bytes.size() / static_cast<std::size_t>(count);
+  for (std::size_t e = 0; e < static_cast<std::size_t>(count); ++e)
+    matrices.push_back({.name = stack.name,
+                        .dtype = stack.dtype,
+                        .shape = {stack.shape[1], stack.shape[2]},
+                        .bytes = stack.bytes.subspan(e * bytes, bytes)});
+  return matrices;
+}
+
 Pairs pairs_of(const GgufFile& file, const Decoder& model, const Family& family, const std::string& where) {
   Pairs pairs;
   for (const TensorView& tensor : file.tensors()) {
@@ -63,9 +78,19 @@ Pairs pairs_of(const GgufFile& file, const Decoder& model, const Family& family,
     const bool known = name && name->name.ends_with(kWeight);
     check(known, where, ": ", printable(tensor.name), ": this base has no tensor ", printable(base),
           Hint{nearest_module(model, family, base)});
-    Pair& pair = pairs[name->name.substr(0, name->name.size() - kWeight.size())];
-    pair.order = name->order;
-    (is_a ? pair.a : pair.b) = &tensor;
+    const std::string module = name->name.substr(0, name->name.size() - kWeight.size());
+    const auto add = [&](const std::string& path, const TensorView& matrix) {
+      Pair& pair = pairs[path];
+      pair.order = name->order;
+      (is_a ? pair.a : pair.b) = matrix;
+    };
+    if (!name->of_experts) {
+      add(module, tensor);
+      continue;
+    }
+    const auto matrices = experts_in(tensor, model.config.experts.count, where);
+    for (std::size_t e = 0; e < matrices.size(); ++e)
+      add(numbered(module, static_cast<std::int64_t>(e)), matrices[e]);
   }
   check(!pairs.empty(), where, ": holds no tensors");
   return pairs;
