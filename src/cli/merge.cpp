@@ -5,20 +5,23 @@
 #include "base/console.h"
 #include "base/error.h"
 #include "base/format.h"
-#include "base/machine.h"
 #include "base/text.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/held_prompts.h"
 #include "cli/output.h"
+#include "cli/talker.h"
 #include "evaluate/compare.h"
 #include "export/gguf_model.h"
 #include "export/hf_folder.h"
-#include "peft/adapter_set.h"
-#include "store/safetensors.h"
+#include "export/modelfile.h"
+#include "model/load_in_files.h"
+#include "peft/adapter_shelf.h"
 
 namespace graft {
 namespace {
+
+constexpr const char* kAdapter = "adapter";
 
 struct MergeArguments {
   std::string model, adapter, out, format = "hf", type;
@@ -57,23 +60,6 @@ std::optional<MergeArguments> parse(const std::vector<std::string>& words) {
   return arguments;
 }
 
-// In fp32 nothing is rounded before the merge and the comparison sees the rounding of the weights alone. A
-// base that would fill more than half of the memory that way is taken as it is stored: exact for bf16
-// folders.
-ComputeDType compute_type(const std::string& model) {
-  if (!std::filesystem::is_directory(model)) return ComputeDType::kF32;
-  const SafetensorsFolder folder(model);
-  std::uint64_t elements = 0;
-  bool all_bf16 = true;
-  for (const std::string& name : folder.names()) {
-    const TensorView& tensor = *folder.find(name);
-    elements += static_cast<std::uint64_t>(tensor.elements());
-    all_bf16 = all_bf16 && tensor.dtype == DType::kBF16;
-  }
-  const bool fits = elements * sizeof(float) < installed_memory_bytes() / 2;
-  return fits || !all_bf16 ? ComputeDType::kF32 : ComputeDType::kBF16;
-}
-
 // A merge that is nearer to the bare base than to base + adapter has lost the adapter, whatever its distance.
 void check_kept(const Difference& from_adapted, const Difference& from_base,
                 const MergeArguments& arguments) {
@@ -92,15 +78,25 @@ std::string default_type(const MergeArguments& arguments) {
   return keep ? "keep" : "bf16";
 }
 
+// The template that the adapter was trained with, where it is not the base's own.
+std::optional<ChatTemplate> trained_template(const MergeArguments& arguments) {
+  if (!std::filesystem::exists(Path(arguments.adapter) / "chat_template.jinja")) return std::nullopt;
+  const Tokenizer tokenizer = load_tokenizer(arguments.model);
+  std::optional<ChatTemplate> chat = template_for(arguments.adapter, "auto", tokenizer);
+  return chat && chat->source() != tokenizer.chat_template() ? chat : std::nullopt;
+}
+
 // What the merge wrote, besides the proof that follows.
 GgufReport write_merged(const Decoder& model, const MergeArguments& arguments) {
+  const std::optional<ChatTemplate> trained = trained_template(arguments);
+  const ChatTemplate* chat = trained ? &*trained : nullptr;
   if (!arguments.gguf()) {
-    write_hf_folder(model, arguments.model, arguments.out, parse_weight_type(arguments.type));
+    write_hf_folder(model, arguments.model, arguments.out, parse_weight_type(arguments.type), chat);
     return {};
   }
   std::optional<GgufTypes> types;
   if (arguments.type != "keep") types = parse_gguf_types(arguments.type);
-  return write_gguf_model(model, arguments.model, arguments.out, types);
+  return write_gguf_model(model, arguments.model, arguments.out, types, chat);
 }
 
 void check_type(const MergeArguments& arguments) {
@@ -138,19 +134,17 @@ ExitCode run_merge(const std::vector<std::string>& words) {
   if (!arguments) return ExitCode::kDone;
   if (arguments->type.empty()) arguments->type = default_type(*arguments);
   check_type(*arguments);
-  std::optional<Decoder> model =
-      load_model({.path = arguments->model, .dtype = compute_type(arguments->model)});
-  const auto dtype = model->dtype == at::kFloat ? ComputeDType::kF32 : ComputeDType::kBF16;
-  const Prompts prompts = held_prompts(arguments->model, model->config);
-  const at::Tensor of_base = predictions(*model, prompts);
   const OtherBase other = arguments->force ? OtherBase::kWarn : OtherBase::kRefuse;
-  load_adapter(*model, arguments->adapter, ZeroAdapter::kRefuse, other);
-  const at::Tensor wanted = predictions(*model, prompts);
-
-  const GgufReport report = write_merged(*model, *arguments);
-  model.reset();  // one model in memory at a time
+  std::optional<AdapterShelf> shelf(load_in_files(arguments->model));
+  shelf->add(kAdapter, arguments->adapter, 1.0, ZeroAdapter::kRefuse, other);
+  const GgufReport report = write_merged(shelf->with(kAdapter), *arguments);
   check_same_tokenizer(arguments->model, arguments->out);
-  const at::Tensor got = predictions(load_model({.path = arguments->out, .dtype = dtype}), prompts);
+
+  const Prompts prompts = held_prompts(arguments->model, shelf->with(kAdapter).config);
+  const at::Tensor wanted = predictions(shelf->with(kAdapter), prompts);
+  const at::Tensor of_base = predictions(shelf->with(AdapterShelf::kNone), prompts);
+  shelf.reset();  // one model in memory at a time
+  const at::Tensor got = predictions(load_in_files(arguments->out), prompts);
   const Difference merged = compare(wanted, got);
   check_kept(merged, compare(of_base, got), *arguments);
   if (arguments->modelfile)

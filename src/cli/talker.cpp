@@ -22,16 +22,6 @@ ComputeDType compute_type(const std::string& word) {
   return ComputeDType::kF32;
 }
 
-/// The template that the adapter was trained with (it stands beside it), else the base's own.
-std::optional<ChatTemplate> template_for(const std::string& adapter, const std::string& name,
-                                         const Tokenizer& tokenizer) {
-  const Path beside = Path(adapter) / "chat_template.jinja";
-  const bool trained_with_another = name == "auto" && !adapter.empty() && std::filesystem::exists(beside) &&
-                                    read_file(beside, kMaxTemplateBytes) != tokenizer.chat_template();
-  if (trained_with_another) return choose_chat_template("auto", load_tokenizer(adapter));
-  return choose_chat_template(name, tokenizer);
-}
-
 std::map<std::string, std::optional<ChatTemplate>> templates_for(const std::vector<AdapterArgument>& adapters,
                                                                  const std::string& name,
                                                                  const Tokenizer& tokenizer) {
@@ -52,6 +42,15 @@ SamplingOptions sampling_of(const TalkArguments& arguments) {
 }
 
 }  // namespace
+
+std::optional<ChatTemplate> template_for(const std::string& adapter, const std::string& name,
+                                         const Tokenizer& tokenizer) {
+  const Path beside = Path(adapter) / "chat_template.jinja";
+  const bool trained_with_another = name == "auto" && !adapter.empty() && std::filesystem::exists(beside) &&
+                                    read_file(beside, kMaxTemplateBytes) != tokenizer.chat_template();
+  if (trained_with_another) return choose_chat_template("auto", load_tokenizer(adapter));
+  return choose_chat_template(name, tokenizer);
+}
 
 void TalkArguments::declare(Arguments& parser) {
   parser.option("model", "M", model, "Hugging Face folder or .gguf file", Need::kRequired);

@@ -47,6 +47,11 @@ struct Wording {
   Request going_on_from(const std::string& text, const SamplingOptions& how) const;
 };
 
+/// The template that the adapter in the folder `adapter` was trained with (it stands beside it) where `name`
+/// is "auto", else the one that `name` asks for (choose_chat_template), of a base with this tokenizer.
+std::optional<ChatTemplate> template_for(const std::string& adapter, const std::string& name,
+                                         const Tokenizer& tokenizer);
+
 /// The base with its weights, and its adapters. Warns where one does nothing. Errors: as the loaders; kUsage
 /// for an unknown dtype.
 AdapterShelf load_talking(const TalkArguments& arguments);

@@ -11,7 +11,6 @@
 #include "base/console.h"
 #include "base/error.h"
 #include "base/format.h"
-#include "base/json.h"
 #include "base/text.h"
 #include "export/weights.h"
 #include "model/encode.h"
@@ -32,28 +31,46 @@ constexpr std::uint32_t kQuantizationVersion = 2;
 /// A tensor of the file and where its numbers come from: the model, or bytes that are copied.
 struct Item {
   TensorView view;  ///< as it will be written
-  const ExportTensor* source = nullptr;
+  /// None, one tensor, or the matrices of all experts, which the file has as one tensor [X,out,in].
+  std::vector<const ExportTensor*> sources{};
   std::int64_t head_dim = 0;           ///< > 0: rows lie in pairs within heads of so many
   float added = 0.0F;                  ///< to every value
   const TensorView* stored = nullptr;  ///< the base's own tensor, where the base is a GGUF file
 };
 
-/// Fills `item` with what `tensor` becomes in a GGUF file.
-void place(const Decoder& model, const ExportTensor& tensor, Item& item) {
+/// What `tensor` becomes in a GGUF file, alone or as the first of a block's experts.
+Item item_of(const Decoder& model, const ExportTensor& tensor, const MappedName& mapped) {
   const Family& family = *find_family(model.config.architecture);
-  const auto mapped = gguf_name(family, tensor.name);
-  check(mapped.has_value(), "tensor ", tensor.name, ": has no name in a GGUF file");
-  item.source = &tensor;
-  item.view.name = mapped->name;
+  Item item;
+  item.view.name = mapped.name;
   item.view.shape = tensor.shape;
-  item.head_dim = mapped->order == RowOrder::kSame ? 0 : model.config.head_dim;
+  if (mapped.of_experts) item.view.shape.insert(item.view.shape.begin(), model.config.experts.count);
+  item.head_dim = mapped.order == RowOrder::kSame ? 0 : model.config.head_dim;
   const bool norm = tensor.name.ends_with("norm.weight");
   item.added = norm && family.traits.norm_weight == NormWeight::kPlusOne ? 1.0F : 0.0F;
+  return item;
 }
 
-/// Rows first … last-1 of the item as the file orders them, fp32; whole heads where they lie in pairs.
-at::Tensor rows_of(const Item& item, std::int64_t first, std::int64_t last) {
-  at::Tensor rows = item.source->rows(first, last);
+/// The items of all tensors in their order; the experts of a block, which follow each other by number, in
+/// one.
+std::vector<Item> items_of(const Decoder& model, const std::vector<ExportTensor>& tensors) {
+  const Family& family = *find_family(model.config.architecture);
+  std::vector<Item> items;
+  std::map<std::string, std::size_t> stacks;
+  for (const ExportTensor& tensor : tensors) {
+    const auto mapped = gguf_name(family, tensor.name);
+    check(mapped.has_value(), "tensor ", tensor.name, ": has no name in a GGUF file");
+    const bool fresh = !mapped->of_experts || stacks.emplace(mapped->name, items.size()).second;
+    if (fresh) items.push_back(item_of(model, tensor, *mapped));
+    (fresh ? items.back() : items[stacks.at(mapped->name)]).sources.push_back(&tensor);
+  }
+  return items;
+}
+
+/// Rows first … last-1 of a source of the item as the file orders them, fp32; whole heads where they lie in
+/// pairs.
+at::Tensor rows_of(const Item& item, const ExportTensor& source, std::int64_t first, std::int64_t last) {
+  at::Tensor rows = source.rows(first, last);
   if (item.head_dim > 0) {
     const at::Tensor order = at::empty({last - first}, at::kLong);
     for (std::int64_t row = first; row < last; ++row)
@@ -92,22 +109,27 @@ void restore_unchanged(const Item& item, std::int64_t first, const at::Tensor& r
   }
 }
 
-void write_item(GgufWriter& file, const Item& item) {
-  if (item.source == nullptr) return file.write(item.stored->bytes);
-  const std::int64_t rows = item.view.shape.front();
-  const std::int64_t width =
-      std::max<std::int64_t>(1, item.view.elements() / std::max<std::int64_t>(1, rows));
+/// Source number `part` of the item.
+void write_source(GgufWriter& file, const Item& item, std::size_t part) {
+  const ExportTensor& source = *item.sources[part];
+  const std::int64_t rows = source.shape.front(), before = static_cast<std::int64_t>(part) * rows;
+  const std::int64_t width = std::max<std::int64_t>(1, source.elements() / std::max<std::int64_t>(1, rows));
   const std::int64_t unit = std::max<std::int64_t>(1, item.head_dim);
   // A vector must not be cut inside a block.
-  const std::int64_t step = item.view.shape.size() < 2
+  const std::int64_t step = source.shape.size() < 2
                                 ? std::max<std::int64_t>(1, rows)
                                 : std::max<std::int64_t>(1, kPieceValues / width / unit) * unit;
   for (std::int64_t first = 0; first < rows; first += step) {
-    const at::Tensor piece = rows_of(item, first, std::min(rows, first + step));
-    std::vector<std::byte> bytes = encode_rows(piece, item.view.dtype, item.source->name);
-    restore_unchanged(item, first, piece, bytes);
+    const at::Tensor piece = rows_of(item, source, first, std::min(rows, first + step));
+    std::vector<std::byte> bytes = encode_rows(piece, item.view.dtype, source.name);
+    restore_unchanged(item, before + first, piece, bytes);
     file.write(bytes);
   }
+}
+
+void write_item(GgufWriter& file, const Item& item) {
+  if (item.sources.empty()) return file.write(item.stored->bytes);
+  for (std::size_t part = 0; part < item.sources.size(); ++part) write_source(file, item, part);
 }
 
 std::string block_text(DType got, DType want, std::int64_t width) {
@@ -167,8 +189,15 @@ bool has_tokenizer(const Path& folder) {
   return false;
 }
 
+void set_trained_template(const ChatTemplate* chat, const Path& base, GgufMetadata& metadata) {
+  if (chat == nullptr) return;
+  metadata.set("tokenizer.chat_template", chat->source());
+  const auto end = chat->end_of_turn() ? load_tokenizer(base).id(*chat->end_of_turn()) : std::nullopt;
+  if (end) metadata.set("tokenizer.ggml.eot_token_id", static_cast<std::uint32_t>(*end));
+}
+
 GgufReport write_from_folder(const Decoder& model, const Path& base, const Path& out,
-                             const std::optional<GgufTypes>& types) {
+                             const std::optional<GgufTypes>& types, const ChatTemplate* chat) {
   GgufHyperparameters parameters = gguf_hyperparameters(model.config);
   GgufMetadata& metadata = parameters.metadata;
   metadata.set("general.name", model_name(model.config, base));
@@ -178,6 +207,7 @@ GgufReport write_from_folder(const Decoder& model, const Path& base, const Path&
     set_tokenizer_metadata(base, model.config.vocab_size, model.config.eos_token_ids, metadata);
   else
     warn(base.string() + ": has no tokenizer, so the GGUF file has none");
+  set_trained_template(chat, base, metadata);
   GgufReport report;
   const std::vector<ExportTensor> tensors = export_tensors(model);
   std::vector<TensorView> factors;
@@ -188,30 +218,29 @@ GgufReport write_from_folder(const Decoder& model, const Path& base, const Path&
                        .bytes = std::as_bytes(std::span(rope.values))});
   std::vector<Item> items;
   for (const TensorView& view : factors) items.push_back({.view = view, .stored = &view});
-  for (const ExportTensor& tensor : tensors) {
-    Item& item = items.emplace_back();
-    place(model, tensor, item);
+  for (Item& item : items_of(model, tensors)) {
     choose_type(model, types, item, report);
+    items.push_back(std::move(item));
   }
   write_items(out, metadata, items);
   return report;
 }
 
 GgufReport write_from_gguf(const Decoder& model, const Path& base, const Path& out,
-                           const std::optional<GgufTypes>& types) {
+                           const std::optional<GgufTypes>& types, const ChatTemplate* chat) {
   const GgufFile file(base);
   GgufMetadata metadata;
   for (const GgufPair& pair : file.pairs())
     if (!pair.key.starts_with("split.")) metadata.set(pair);
   if (types) metadata.set("general.file_type", types->file_type);
   metadata.set("general.quantization_version", kQuantizationVersion);
+  set_trained_template(chat, base, metadata);
   GgufReport report;
   const std::vector<ExportTensor> tensors = export_tensors(model);
   std::map<std::string, Item, std::less<>> made;
-  for (const ExportTensor& tensor : tensors) {
-    Item item;
-    place(model, tensor, item);
-    made.emplace(item.view.name, item);
+  for (Item& item : items_of(model, tensors)) {
+    std::string name = item.view.name;
+    made.emplace(std::move(name), std::move(item));
   }
   std::vector<Item> items;
   for (const TensorView& stored : file.tensors()) {
@@ -235,25 +264,10 @@ GgufReport write_from_gguf(const Decoder& model, const Path& base, const Path& o
 }  // namespace
 
 GgufReport write_gguf_model(const Decoder& model, const Path& base, const Path& out,
-                            const std::optional<GgufTypes>& types) {
+                            const std::optional<GgufTypes>& types, const ChatTemplate* chat) {
   const at::NoGradGuard no_grad;
-  check(model.config.experts.count == 0, base.string(),
-        ": a mixture of experts cannot be written as GGUF yet", Hint{"--format hf writes it as a folder"});
-  return (std::filesystem::is_directory(base) ? write_from_folder : write_from_gguf)(model, base, out, types);
-}
-
-void write_modelfile(const Path& model, const Path& out) {
-  const GgufFile file(model);
-  std::string text = "FROM ./" + model.filename().string() + "\n";
-  for (const char* name : {"eos", "eot"}) {
-    const std::string key = std::string("tokenizer.ggml.") + name + "_token_id";
-    if (!file.has(key)) continue;
-    const std::int64_t id = file.integer(key);
-    const auto& tokens = file.strings("tokenizer.ggml.tokens");
-    if (id >= 0 && id < static_cast<std::int64_t>(tokens.size()))
-      text += "PARAMETER stop " + to_text(Json(tokens[static_cast<std::size_t>(id)])) + "\n";
-  }
-  write_file(out, text);
+  const auto write = std::filesystem::is_directory(base) ? write_from_folder : write_from_gguf;
+  return write(model, base, out, types, chat);
 }
 
 }  // namespace graft

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "export/gguf_types.h"
 #include "model/decoder.h"
+#include "text/chat.h"
 
 namespace graft {
 
@@ -18,17 +19,14 @@ struct GgufReport {
 
 /// Writes `model`, with the adapters in its slots merged, as the GGUF file `out`, whole or not at all, one
 /// piece of a tensor in memory at a time. Of a Hugging Face folder `base`: metadata, tokenizer and chat
-/// template as llama.cpp reads them, rows of arch llama's q and k in its order, Gemma's norms with their 1.
-/// Of a GGUF file `base`: its metadata and order of tensors; rows that the merge leaves as they are keep
-/// their bytes where the type stays. `types`: none keeps each tensor's own (bf16 of a folder). Load the model
-/// in fp32, unquantised, where the base's weights are not bf16. Errors: what GGUF cannot say
-/// (gguf_hyperparameters, set_tokenizer_metadata), weights that are not finite or do not fit (kNumerics), no
-/// room (kResource).
+/// template as llama.cpp reads them, rows of arch llama's q and k in its order, Gemma's norms with their 1,
+/// the experts of a block as one tensor [X,out,in]. Of a GGUF file `base`: its metadata and order of tensors;
+/// rows that the merge leaves as they are keep their bytes where the type stays. `types`: none keeps each
+/// tensor's own (bf16 of a folder). Load the model in fp32, unquantised, where the base's weights are not
+/// bf16. Errors: what GGUF cannot say (gguf_hyperparameters, set_tokenizer_metadata), weights that are not
+/// finite or do not fit (kNumerics), no room (kResource). `chat`: the template that the adapters were trained
+/// with, where it is not the base's; its end of a turn becomes the file's.
 GgufReport write_gguf_model(const Decoder& model, const Path& base, const Path& out,
-                            const std::optional<GgufTypes>& types);
-
-/// An Ollama Modelfile for the GGUF file `model`: FROM, and the ends of an answer as stop tokens. Ollama
-/// reads the chat template from the file itself.
-void write_modelfile(const Path& model, const Path& out);
+                            const std::optional<GgufTypes>& types, const ChatTemplate* chat = nullptr);
 
 }  // namespace graft

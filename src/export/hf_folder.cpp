@@ -74,13 +74,15 @@ WeightType parse_weight_type(std::string_view text) {
   fail(ExitCode::kUsage, "unknown type of weights (got ", printable(text), ", want bf16, f32 or f16)");
 }
 
-Proof write_hf_folder(const Decoder& model, const Path& base, const Path& out, WeightType type) {
+Proof write_hf_folder(const Decoder& model, const Path& base, const Path& out, WeightType type,
+                      const ChatTemplate* chat) {
   OutputFolder folder(out);
   const at::ScalarType dtype = scalar_type(type);
   const std::vector<ExportTensor> tensors = export_tensors(model);
   check_room(tensors, dtype, out);
   write_config(model, type, folder.temporary());
   write_tokenizer_files(base, model.config, folder.temporary());
+  if (chat != nullptr) write_trained_template(*chat, model.config, folder.temporary());
   write_weights(tensors, dtype, folder.temporary());
   const bool exact = model.dtype == at::kFloat && type == WeightType::kF32 && !has_adapters(model);
   const Proof proof =

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "export/proof.h"
 #include "model/decoder.h"
+#include "text/chat.h"
 
 namespace graft {
 
@@ -22,6 +23,8 @@ WeightType parse_weight_type(std::string_view text);
 /// GGUF base; type f32 or f16). Errors: `out` exists (kUsage), no room (kResource), weights that are not
 /// finite or do not fit f16 (kNumerics), a tokenizer that cannot be written (the part is named), a comparison
 /// that fails (kInternal).
-Proof write_hf_folder(const Decoder& model, const Path& base, const Path& out, WeightType type);
+/// `chat`: the template that the adapters were trained with, where it is not the base's.
+Proof write_hf_folder(const Decoder& model, const Path& base, const Path& out, WeightType type,
+                      const ChatTemplate* chat = nullptr);
 
 }  // namespace graft

@@ -1,5 +1,8 @@
 #include "export/tokenizer_files.h"
 
+#include <algorithm>
+
+#include "base/json.h"
 #include "export/tokenizer_json.h"
 #include "store/gguf.h"
 #include "store/model_folder.h"
@@ -18,6 +21,18 @@ void write_chat_template(const std::string& source, const Path& folder) {
   Json json = read_json(config);
   json["chat_template"] = source;
   write_file(config, to_text(json, 2) + "\n");
+}
+
+void write_trained_template(const ChatTemplate& chat, const ModelConfig& config, const Path& folder) {
+  write_chat_template(chat.source(), folder);
+  const auto end = chat.end_of_turn() ? load_tokenizer(folder).id(*chat.end_of_turn()) : std::nullopt;
+  if (!end || std::ranges::find(config.eos_token_ids, *end) != config.eos_token_ids.end()) return;
+  std::vector<std::int32_t> ends = config.eos_token_ids;
+  ends.push_back(*end);
+  const Path path = folder / "generation_config.json";
+  Json json = std::filesystem::exists(path) ? read_json(path) : Json::object();
+  json["eos_token_id"] = ends;
+  write_file(path, to_text(json, 2) + "\n");
 }
 
 }  // namespace graft

@@ -40,19 +40,18 @@ at::Tensor padded(const at::Tensor& matrix, std::int64_t dim, std::int64_t size)
   return at::cat({matrix, at::zeros(shape, matrix.options())}, dim);
 }
 
-// rows rows^T of [R,N] in fp64. Little more than half of what is symmetric is computed.
+// rows rows^T of [R,N] in fp64. Of what is symmetric three quarters are computed.
 at::Tensor gram_of(const at::Tensor& rows) {
-  constexpr std::int64_t kParts = 4;
   const at::Tensor wide = rows.to(at::kDouble);
-  const std::int64_t count = wide.size(0), step = (count + kParts - 1) / kParts;
-  at::Tensor gram = at::zeros({count, count}, wide.options());
-  for (std::int64_t first = 0; first < count; first += step) {
-    const std::int64_t last = std::min(count, first + step);
-    gram.slice(0, first, last)
-        .slice(1, 0, last)
-        .copy_(wide.slice(0, first, last).mm(wide.slice(0, 0, last).t()));
-  }
-  return gram.tril() + gram.tril(-1).t();
+  const std::int64_t count = wide.size(0), half = count / 2;
+  at::Tensor gram = at::empty({count, count}, wide.options());
+  const at::Tensor top = wide.narrow(0, 0, half), bottom = wide.narrow(0, half, count - half);
+  gram.narrow(0, 0, half).narrow(1, 0, half).copy_(top.mm(top.t()));
+  gram.narrow(0, half, count - half).copy_(bottom.mm(wide.t()));
+  gram.narrow(0, 0, half)
+      .narrow(1, half, count - half)
+      .copy_(gram.narrow(0, half, count - half).narrow(1, 0, half).t());
+  return gram;
 }
 
 // L with L L^T = gram [R,R]: Cholesky's, several times as fast as eigenvectors; these where rounding has made

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "expect_error.h"
+#include "export/modelfile.h"
 #include "model/gguf_hyperparameters.h"
 #include "model/golden.h"
 #include "peft/adapter_set.h"
@@ -113,6 +114,7 @@ TEST_F(GgufModel, TheModelfileNamesTheFileAndItsEnds) {
   write_modelfile(out_, folder_.path() / "Modelfile");
   const std::string text = text_of_file(folder_.path() / "Modelfile");
   EXPECT_TRUE(text.starts_with("FROM ./out.gguf\n")) << text;
+  EXPECT_TRUE(contains(text, "TEMPLATE \"\"\"{{- range .Messages }}<|im_start|>{{ .Role }}")) << "ChatML";
   EXPECT_TRUE(contains(text, "PARAMETER stop \"" + load_tokenizer(base).token(2) + "\"\n"));
 }
 
