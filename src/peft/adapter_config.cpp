@@ -31,6 +31,7 @@ constexpr std::array kRead = {"peft_type",
                               "lora_alpha",
                               "lora_dropout",
                               "target_modules",
+                              "target_parameters",
                               "exclude_modules",
                               "use_rslora",
                               "use_dora",
@@ -54,7 +55,6 @@ struct Feature {
 constexpr std::array kFeatures = {
     Feature{"lora_bias", "a bias on B"},
     Feature{"layer_replication", "replicated layers"},
-    Feature{"target_parameters", "adapters on parameters"},
     Feature{"ensure_weight_tying", "tied adapters"},
     Feature{"fan_in_fan_out", "transposed weights"},
     Feature{"alora_invocation_tokens", "activated LoRA"},
@@ -176,13 +176,38 @@ const char* bias_word(TrainedBias bias, const char* own) {
   return bias == TrainedBias::kNone ? "none" : bias == TrainedBias::kAll ? "all" : own;
 }
 
+template <class Value>
+Json put_in_front(const ModulePattern<Value>& front, const Json& rest) {
+  Json all = Json::object();
+  for (const auto& [key, value] : front) all[key] = number_json(static_cast<double>(value));
+  for (const auto& [key, value] : rest.items())
+    if (!all.contains(key)) all[key] = value;
+  return all;
+}
+
+void write_expert_targets(const ExpertTargets& experts, Json& config) {
+  if (experts.any && config.contains("lora_dropout")) config["lora_dropout"] = 0.0;
+  if (!experts.parameters) return;
+  for (const char* key : {"exclude_modules", "layers_to_transform", "layers_pattern"})
+    if (config.contains(key)) config[key] = nullptr;
+  config["target_modules"] = experts.parameters->target_modules;
+  config["target_parameters"] = experts.parameters->target_parameters;
+  config["rank_pattern"] = put_in_front(experts.parameters->ranks, config["rank_pattern"]);
+  config["alpha_pattern"] = put_in_front(experts.parameters->alphas, config["alpha_pattern"]);
+}
+
 void read_common(const JsonView& config, AdapterConfig& result) {
   LoraOptions& options = result.options;
   if (const auto excluded = config.find("exclude_modules")) options.exclude_modules = read_modules(*excluded);
   check(!options.exclude_modules.all_linear, config.where(), "/exclude_modules: all linears are excluded");
   if (const auto base = config.find("base_model_name_or_path")) result.base_model = base->as_string();
   const auto targets = config.find("target_modules");
-  result.default_targets = !targets.has_value();
+  // VeRA and IA3 have no such key.
+  if (const auto parameters = config.find("target_parameters");
+      parameters && result.options.method == AdapterMethod::kLora)
+    result.target_parameters = read_names(*parameters);
+  result.default_targets = !targets.has_value() && result.target_parameters.empty();
+  if (!targets && !result.default_targets) options.target_modules.all_linear = false;
   if (targets) options.target_modules = read_modules(*targets);
   if (const auto layers = config.find("layers_to_transform"))
     options.layers_to_transform = read_integers(*layers);
@@ -237,7 +262,7 @@ void write_lora_config(const LoraOptions& options, Json& config) {
       true;  // another word would make PEFT initialise, and change the base, once more
   // What starts from the weight is written with what is subtracted again: twice the rank, the same scale.
   const bool doubled = starts_from_weight(options);
-  const std::int64_t ranks = doubled ? 2 : 1;
+  const std::int64_t ranks = written_rank_factor(options);
   const double alphas = !doubled ? 1.0 : options.use_rslora ? std::sqrt(2.0) : 2.0;
   config["lora_alpha"] = number_json(options.alpha * alphas);
   config["lora_dropout"] = options.dropout;
@@ -250,6 +275,8 @@ void write_lora_config(const LoraOptions& options, Json& config) {
   config["use_dora"] = options.method == AdapterMethod::kDora;
   config["use_rslora"] = options.use_rslora;
 }
+
+std::int64_t written_rank_factor(const LoraOptions& options) { return starts_from_weight(options) ? 2 : 1; }
 
 void read_vera_config(const JsonView& config, LoraOptions& options) {
   constexpr std::int64_t kPeftRank = 256;
@@ -305,7 +332,7 @@ AdapterConfig read_adapter_config(const Path& path) {
 }
 
 Json adapter_config_json(const LoraOptions& options, const std::vector<std::string>& modules,
-                         const std::string& base_path) {
+                         const std::string& base_path, const ExpertTargets& experts) {
   std::vector<std::string> leaves = leaf_names(modules);
   std::sort(leaves.begin(), leaves.end());
   const Method& method = method_of(options);
@@ -324,6 +351,7 @@ Json adapter_config_json(const LoraOptions& options, const std::vector<std::stri
                        (has_excluded && options.method == AdapterMethod::kVera);
   if (by_path) config["target_modules"] = modules;
   if (has_excluded && !by_path) config["exclude_modules"] = excluded;
+  write_expert_targets(experts, config);
   std::vector<std::pair<std::string, Json>> members;
   for (const auto& [key, value] : config.items()) members.emplace_back(key, value);
   std::sort(members.begin(), members.end(), [](const auto& a, const auto& b) { return a.first < b.first; });

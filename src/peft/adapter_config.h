@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "peft/expert_targets.h"
 #include "peft/options.h"
 
 namespace graft {
@@ -11,8 +12,9 @@ namespace graft {
 /// What adapter_config.json says.
 struct AdapterConfig {
   LoraOptions options;
-  bool default_targets = false;  ///< target_modules is null: PEFT's choice for the architecture
-  std::string base_model;        ///< base_model_name_or_path, or empty
+  bool default_targets = false;                ///< target_modules is null: PEFT's choice for the architecture
+  std::vector<std::string> target_parameters;  ///< ends of the paths of parameters with adapters of their own
+  std::string base_model;                      ///< base_model_name_or_path, or empty
 };
 
 /// Reads PEFT's adapter_config.json. Keys that graft does not honour must hold the value at which they do
@@ -22,9 +24,12 @@ AdapterConfig read_adapter_config(const Path& path);
 
 /// The document that PEFT reads back to `options`, keys sorted as PEFT writes them, patterns in their own
 /// order, for the first that matches counts. `modules`: the adapted paths, from which all-linear is written
-/// as the list of last names; target lists are written as they are.
+/// as the list of last names; target lists are written as they are, but where `experts` say them.
 Json adapter_config_json(const LoraOptions& options, const std::vector<std::string>& modules,
-                         const std::string& base_path);
+                         const std::string& base_path, const ExpertTargets& experts = {});
+
+/// How many times the trained rank a written adapter has: 2 where what the weight gave is subtracted again.
+std::int64_t written_rank_factor(const LoraOptions& options);
 
 /// target_modules or exclude_modules: a list of names, one expression, or all-linear. Errors name the key.
 TargetModules read_modules(const JsonView& value);

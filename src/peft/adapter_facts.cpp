@@ -159,7 +159,12 @@ AdapterFacts facts_of(const AdapterSet& adapters) {
   for (const Parameter& parameter : adapters.parameters)
     tensors.push_back(
         {std::string(kAdapterKeyPrefix) + parameter.name, DType::kF32, parameter.value.sizes().vec(), {}});
-  return facts_of(adapter_config_json(adapters.options, adapters.modules, ""), tensors, kAdapterConfigName);
+  const ExpertTargets experts =
+      expert_targets(adapters.layout, adapters.options, written_rank_factor(adapters.options));
+  AdapterFacts facts = facts_of(adapter_config_json(adapters.options, adapters.modules, "", experts), tensors,
+                                kAdapterConfigName);
+  facts.experts_apart = !experts.have_form;
+  return facts;
 }
 
 }  // namespace graft

@@ -22,6 +22,7 @@ struct AdapterFacts {
   bool use_rslora = false, use_dora = false;
   bool alpha_is_zero = false;
   bool on_embedding = false, on_head = false, on_experts = false;
+  bool experts_apart = false;  ///< its experts have no form as parameters of transformers 5
   bool replicates_layers = false, is_activated = false;
   std::vector<std::string> missing_keys;    ///< of r, lora_alpha, target_modules
   std::vector<std::string> saved_whole;     ///< modules trained whole

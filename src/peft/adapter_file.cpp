@@ -15,6 +15,7 @@
 #include "peft/base_identity.h"
 #include "peft/gguf_adapter.h"
 #include "peft/install.h"
+#include "peft/parameter_targets.h"
 #include "peft/vera.h"
 #include "store/gguf.h"
 #include "store/safetensors.h"
@@ -123,6 +124,7 @@ struct OpenAdapter {
   AdapterFile adapter;
   SafetensorsFile file;
   NamedTensors named;
+  SplitTensors split;
   std::vector<TensorSpec> specs;
 };
 
@@ -133,9 +135,11 @@ OpenAdapter open_adapter(const Decoder& model, const Path& folder) {
   LoraOptions& options = config.options;
   if (config.default_targets) options.target_modules = default_targets(model, options.method, config_path);
   SafetensorsFile file(path);  // what can throw stays out of the aggregate
-  OpenAdapter open{.adapter = {}, .file = std::move(file), .named = {}, .specs = {}};
-  open.adapter.options = options;
+  OpenAdapter open{.adapter = {}, .file = std::move(file), .named = {}, .split = {}, .specs = {}};
   open.named = name_tensors(open.file.tensors(), where);
+  if (!config.target_parameters.empty())
+    open.split = split_parameters(model, config.target_parameters, config_path, where, open.named, options);
+  open.adapter.options = options;
   AdapterLayout& layout = open.adapter.layout;
   layout =
       lay_out(model, options, TargetSource::kFile, config_path + ": /target_modules", open.named.wrapper);
@@ -227,7 +231,9 @@ void save_adapter(const AdapterSet& adapters, const Path& folder, const std::str
   std::map<std::string, std::string> all = metadata;
   all["format"] = "pt";
   write_safetensors(folder / kTensorsName, tensors, all);
-  const Json config = adapter_config_json(adapters.options, adapters.modules, base_path);
+  const ExpertTargets experts =
+      expert_targets(adapters.layout, adapters.options, written_rank_factor(adapters.options));
+  const Json config = adapter_config_json(adapters.options, adapters.modules, base_path, experts);
   write_file(folder / kConfigName, to_text(config, 2) + "\n");
 }
 

@@ -5,7 +5,9 @@
 #include <unordered_set>
 #include <utility>
 
+#include "base/console.h"
 #include "base/error.h"
+#include "peft/adapter_config.h"
 #include "peft/adapter_file.h"
 #include "peft/adapter_set.h"
 #include "peft/install.h"
@@ -85,6 +87,15 @@ void check_same_value(const LoraOptions& options, const char* key, bool same, bo
         Hint{"leave the key out: it comes from " + options.from});
 }
 
+// Of experts PEFT takes what it can put together.
+void warn_about_experts(const AdapterLayout& layout, const LoraOptions& options) {
+  if (expert_targets(layout, options, written_rank_factor(options)).have_form) return;
+  warn(
+      "lora: PEFT on transformers 5 drops tensors of this adapter: it wants gate, up and down of all experts "
+      "of a "
+      "block, with one rank each and one scale of gate and up");
+}
+
 }  // namespace
 
 std::int64_t AdapterSet::parameter_count() const {
@@ -132,6 +143,7 @@ AdapterSet attach_adapters(Decoder& model, const LoraOptions& options, std::uint
   if (options.from.empty()) {
     if (drawn.empty()) drawn = draw_tensors(model, options, seed);
     const AdapterLayout layout = lay_out(model, options, TargetSource::kRecipe, kTargets);
+    warn_about_experts(layout, options);
     derive_tensors(model, layout, options, seed, drawn);
     return install_adapters(model, layout, options, drawn);
   }
@@ -140,6 +152,7 @@ AdapterSet attach_adapters(Decoder& model, const LoraOptions& options, std::uint
   // How to train is the recipe's to say, what the adapter is the file's.
   file.options.dropout = options.dropout;
   file.options.freeze_a = options.freeze_a;
+  warn_about_experts(file.layout, file.options);
   return install_adapters(model, file.layout, file.options, file.tensors);
 }
 

@@ -39,6 +39,7 @@ class Selection {
     layout_.width = model.config.hidden_size;
     layout_.vocabulary = model.config.vocab_size;
     layout_.tied = model.head.weight == model.embedding;
+    layout_.experts = expert_parameters(model);
   }
 
   AdapterLayout choose() {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "model/decoder.h"
+#include "peft/expert_stacks.h"
 #include "peft/options.h"
 
 namespace graft {
@@ -42,7 +43,8 @@ struct AdapterLayout {
   std::vector<std::int64_t> tokens;    ///< ids whose rows of the embedding are trained
   std::int64_t width = 0;              ///< of the embedding's rows
   std::int64_t vocabulary = 0;
-  bool tied = false;  ///< embedding and head are one matrix
+  bool tied = false;         ///< embedding and head are one matrix
+  ExpertParameters experts;  ///< of the base, adapted or not
 
   const AdaptedModule* find(const std::string& path) const;
   /// Paths of the matrices that anything is trained of, in model order.

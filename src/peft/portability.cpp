@@ -149,6 +149,12 @@ const std::vector<Rule>& method_rules() {
       {"experts",
        [](const Facts& f, const Limits&) { return when(f.on_experts, "adapters on fused experts"); }, kTaken,
        depends("needs a model class that takes them fused"), refused("has no such factors"), kMerge},
+      {"experts_apart",
+       [](const Facts& f, const Limits&) {
+         return when(f.experts_apart, "experts of a block not adapted alike, or gate and up without down");
+       },
+       differs("drops tensors of experts on transformers 5, which has them as one"),
+       depends("needs one rank for all experts"), refused("has no such factors"), kMerge},
       {"layer_replication",
        [](const Facts& f, const Limits&) { return when(f.replicates_layers, "replicated layers"); }, kTaken,
        refused("has none"), refused("has none"), kMerge},

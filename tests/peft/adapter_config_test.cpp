@@ -48,7 +48,6 @@ TEST(AdapterConfig, RefusesEachFeatureItLacksByKey) {
       {"bias", R"("some")"},
       {"trainable_token_indices", R"({"lm_head": [1]})"},
       {"layer_replication", "[[0, 1]]"},
-      {"target_parameters", R"(["w"])"},
       {"fan_in_fan_out", "true"},
       {"alora_invocation_tokens", "[1]"},
       {"use_qalora", "true"},
