@@ -5,9 +5,10 @@
 #include <filesystem>
 
 #include "base/error.h"
+#include "base/machine.h"
 #include "base/random.h"
 #include "evaluate/compare.h"
-#include "text/tokenizer.h"
+#include "store/safetensors.h"
 
 namespace graft {
 namespace {
@@ -26,14 +27,15 @@ bool has_tokenizer(const Path& base) {
   return false;
 }
 
-Prompts encoded(const std::string& model) {
-  const Tokenizer tokenizer = load_tokenizer(model);
+Prompts encoded(const std::string& model) { return held_prompts(load_tokenizer(model)); }
+
+}  // namespace
+
+Prompts held_prompts(const Tokenizer& tokenizer) {
   Prompts prompts;
   for (const char* text : kPrompts) prompts.push_back(tokenizer.encode(text, SpecialTokens::kAdd).ids);
   return prompts;
 }
-
-}  // namespace
 
 Prompts held_prompts(const std::string& base, const ModelConfig& config) {
   if (has_tokenizer(base)) return encoded(base);
@@ -48,6 +50,20 @@ void check_same_tokenizer(const std::string& base, const std::string& written) {
   if (has_tokenizer(base))
     check(encoded(base) == encoded(written), ExitCode::kInternal, written,
           ": its tokenizer does not encode as the base's does");
+}
+
+ComputeDType exact_compute_type(const std::string& base) {
+  if (!std::filesystem::is_directory(base)) return ComputeDType::kF32;
+  const SafetensorsFolder folder(base);
+  std::uint64_t elements = 0;
+  bool all_bf16 = true;
+  for (const std::string& name : folder.names()) {
+    const TensorView& tensor = *folder.find(name);
+    elements += static_cast<std::uint64_t>(tensor.elements());
+    all_bf16 = all_bf16 && tensor.dtype == DType::kBF16;
+  }
+  const bool fits = elements * sizeof(float) < installed_memory_bytes() / 2;
+  return fits || !all_bf16 ? ComputeDType::kF32 : ComputeDType::kBF16;
 }
 
 at::Tensor predictions(const Decoder& model, const Prompts& prompts) {

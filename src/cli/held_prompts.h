@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "model/decoder.h"
+#include "text/tokenizer.h"
 
 namespace graft {
 
@@ -14,10 +15,16 @@ using Prompts = std::vector<std::vector<std::int32_t>>;
 /// Texts that no adapter was trained on, as the tokenizer of `base` encodes them; random tokens where it has
 /// none.
 Prompts held_prompts(const std::string& base, const ModelConfig& config);
+/// The same by a tokenizer that is loaded already.
+Prompts held_prompts(const Tokenizer& tokenizer);
 
 /// Error (kInternal) unless the tokenizer of `written` encodes the held texts as that of `base` does. Nothing
 /// where the base has none.
 void check_same_tokenizer(const std::string& base, const std::string& written);
+
+/// The type in which a base is compared with what is made of it: fp32, in which nothing but weights is
+/// rounded; a bf16 folder that would fill more than half of the memory that way as it is stored.
+ComputeDType exact_compute_type(const std::string& base);
 
 /// Log-probabilities after every token of all prompts, [T,V] fp32.
 at::Tensor predictions(const Decoder& model, const Prompts& prompts);

@@ -8,7 +8,7 @@
 #include "base/text.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
-#include "cli/held_prompts.h"
+#include "cli/golden_file.h"
 #include "cli/output.h"
 #include "cli/talker.h"
 #include "evaluate/compare.h"
@@ -37,7 +37,8 @@ std::optional<MergeArguments> parse(const std::vector<std::string>& words) {
        .synopsis = "--model M --adapter A --out DIR|FILE [--format hf|gguf]",
        .about = "Writes the base with the adapter in its weights as a Hugging Face folder or a GGUF file, "
                 "loads it "
-                "again and compares its predictions with those of base and adapter.",
+                "again and compares its predictions with those of base and adapter, which a golden.json "
+                "inside the folder (FILE.golden.json beside a GGUF) keeps for `score --golden`.",
        .example =
            "graft merge --model models/SmolLM2-135M-Instruct --adapter runs/cooking/adapter --out merged"});
   parser.option("model", "M", arguments.model, "Hugging Face folder or .gguf file", Need::kRequired);
@@ -143,10 +144,16 @@ ExitCode run_merge(const std::vector<std::string>& words) {
   const Prompts prompts = held_prompts(arguments->model, shelf->with(kAdapter).config);
   const at::Tensor wanted = predictions(shelf->with(kAdapter), prompts);
   const at::Tensor of_base = predictions(shelf->with(AdapterShelf::kNone), prompts);
+  const GoldenOrigin origin{.model = shelf->with(AdapterShelf::kNone),
+                            .base_path = arguments->model,
+                            .weights = weights_word(arguments->model),
+                            .adapter = arguments->adapter};
+  const Golden golden = make_golden(origin, prompts, wanted, of_base);
   shelf.reset();  // one model in memory at a time
   const at::Tensor got = predictions(load_in_files(arguments->out), prompts);
   const Difference merged = compare(wanted, got);
   check_kept(merged, compare(of_base, got), *arguments);
+  write_golden(golden, golden_path(arguments->out));
   if (arguments->modelfile)
     write_modelfile(arguments->out, Path(arguments->out).replace_extension(".Modelfile"));
   print_result(*arguments, merged, compare(wanted, of_base), report);

@@ -8,6 +8,7 @@
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/score_golden.h"
 #include "data/dataset.h"
 #include "data/readers.h"
 #include "evaluate/loss.h"
@@ -16,7 +17,7 @@ namespace graft {
 namespace {
 
 struct ScoreArguments {
-  std::string model, rows, dtype = "bf16", chat_template = "auto";
+  std::string model, rows, golden, dtype, chat_template = "auto";
   AdapterArguments adapters;
   std::int64_t top = 0;
   bool raw = false, json = false, force = false;
@@ -26,32 +27,37 @@ std::optional<ScoreArguments> parse(const std::vector<std::string>& words) {
   ScoreArguments arguments;
   Arguments parser(
       {.verb = "score",
-       .synopsis = "--model M [--adapter A] ROWS.jsonl",
+       .synopsis = "--model M [--adapter A] ROWS.jsonl | --golden FILE",
        .about =
            "Prints the loss of each row as a JSON line (row counts from 0; loss is the mean over the tokens "
            "that have a target, null where none has), then that of all. Rows: input_ids[+labels] (verbatim), "
            "text, messages, prompt+completion. Nothing is appended to text. Several adapters are scored one "
-           "after the other, each line with its name.",
+           "after the other, each line with its name. With --golden, the predictions that a golden.json "
+           "records are made again: a line per prompt with the largest difference of log-probabilities, KL "
+           "and agreement of the first token, and exit code 5 where they are not the recorded ones.",
        .example =
            "graft score --model models/SmolLM2-135M-Instruct --adapter runs/cooking/adapter held_out.jsonl"});
   parser.option("model", "M", arguments.model, "Hugging Face folder or .gguf file", Need::kRequired);
   arguments.adapters.declare(parser);
   parser.option("top", "K", arguments.top, "also the K likeliest next tokens at the last position");
-  parser.option("dtype", "bf16|fp32", arguments.dtype, "compute type");
+  parser.option("golden", "FILE", arguments.golden, "a golden.json, as train, export and merge write it");
+  parser.option("dtype", "bf16|fp32", arguments.dtype, "compute type (bf16; with --golden, as recorded)");
   parser.option("chat-template", "NAME", arguments.chat_template,
                 "auto (the model's own), one of the model's by name, chatml, llama3, gemma, phi3, qwen, "
                 "mistral, mistral-tekken, or a .jinja file");
   parser.flag("raw", arguments.raw, "no chat template: prompt and completion are joined as they are");
   parser.flag("force", arguments.force, "take an adapter that was trained on another base");
   parser.flag("json", arguments.json, "accepted for symmetry: the results are JSON lines anyway");
-  parser.operand("ROWS.jsonl", arguments.rows);
+  parser.operand("ROWS.jsonl", arguments.rows, Need::kOptional);
   if (!parser.parse(words)) return std::nullopt;
+  check(arguments.rows.empty() != arguments.golden.empty(), ExitCode::kUsage,
+        "score: want either ROWS.jsonl or --golden FILE");
   check(arguments.top >= 0, ExitCode::kUsage, "--top: got ", arguments.top, ", want 0 or more");
   return arguments;
 }
 
 ComputeDType compute_type(const std::string& word) {
-  if (word == "bf16") return ComputeDType::kBF16;
+  if (word == "bf16" || word.empty()) return ComputeDType::kBF16;
   if (word == "fp32" || word == "f32") return ComputeDType::kF32;
   fail(ExitCode::kUsage, "--dtype: got ", word, ", want bf16 or fp32");
 }
@@ -108,6 +114,16 @@ std::vector<Example> load_examples(const ScoreArguments& arguments) {
   return make_examples(rows, [&](const Row& row) { return encode(row, labeller); });
 }
 
+ExitCode score_golden(const ScoreArguments& arguments) {
+  const std::vector<AdapterArgument> adapters = arguments.adapters.list();
+  check(adapters.size() == 1, ExitCode::kUsage, "--golden: want one --adapter at most");
+  return replay_golden({.file = arguments.golden,
+                        .model = arguments.model,
+                        .adapter = adapters.front(),
+                        .dtype = arguments.dtype,
+                        .other = arguments.force ? OtherBase::kWarn : OtherBase::kRefuse});
+}
+
 Json loss_json(double loss, std::int64_t tokens) { return tokens > 0 ? Json(loss) : Json(nullptr); }
 
 /// A line of the results, with the adapter's name where it has one.
@@ -161,6 +177,7 @@ ExitCode run_score(const std::vector<std::string>& words) {
   const std::optional<ScoreArguments> arguments = parse(words);
   if (!arguments) return ExitCode::kDone;
   const ComputeDType dtype = compute_type(arguments->dtype);
+  if (!arguments->golden.empty()) return score_golden(*arguments);
   const std::vector<Example> examples = load_examples(*arguments);
   const std::vector<AdapterArgument> adapters = arguments->adapters.list();
   Decoder model = load_model({.path = arguments->model, .dtype = dtype});

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
+#include "cli/golden_file.h"
 #include "cli/job.h"
 #include "cli/output.h"
 #include "cli/train_report.h"
@@ -175,6 +176,27 @@ void write_adapter(const RunFolder& folder, const RunState& state, const Job& jo
   adapter.commit();
 }
 
+// How the frozen weights were held in memory.
+std::string held_as(const ModelOptions& model) {
+  if (model.compute == Compute::kInt8) return "int8";
+  if (model.quantization == Quantization::kNf4) return "nf4";
+  return model.quantization == Quantization::kQ8_0 ? "q8_0" : weights_word(model.path);
+}
+
+// What base and adapter predict, for whoever runs the adapter elsewhere: the adapter as it was written.
+void write_golden_beside(const RunFolder& folder, const Decoder& base, const Job& job) {
+  Decoder adapted = base;
+  const auto touched = load_adapter(adapted, folder.adapter(), ZeroAdapter::kAccept).touched;
+  const Prompts prompts = held_prompts(job.tokenizer);
+  const GoldenOrigin origin{.model = base,
+                            .touched = touched,
+                            .base_path = job.recipe.model.path,
+                            .weights = held_as(job.recipe.model),
+                            .adapter = folder.adapter()};
+  write_golden(make_golden(origin, prompts, predictions(adapted, prompts), predictions(base, prompts)),
+               golden_path(folder.adapter()));
+}
+
 void begin_files(const RunFolder& folder, const Path& checkpoint, const Recipe& recipe,
                  const RunRecord& record) {
   cut_metrics(folder.metrics(), checkpoint.empty() ? -1 : read_state(checkpoint).step);
@@ -196,7 +218,8 @@ Json report_profile(Profile& profile, const RunFolder& folder) {
   return json;
 }
 
-ExitCode finish(const TrainingResult& result, const RunFolder& folder, const Job& job,
+// `base`: without its adapters.
+ExitCode finish(const TrainingResult& result, const RunFolder& folder, const Job& job, const Decoder& base,
                 const RunRecord& record, const TrainArguments& arguments, const Json& profile) {
   if (result.outcome == Outcome::kInterrupted) {
     say("stopped after step " + std::to_string(result.state.step) + "; the state is saved");
@@ -205,6 +228,7 @@ ExitCode finish(const TrainingResult& result, const RunFolder& folder, const Job
     return ExitCode::kStopped;
   }
   write_adapter(folder, result.state, job);
+  write_golden_beside(folder, base, job);
   write_run_record(folder, record, &result.state);
   if (arguments.json)
     print_json(result_document(result, folder, profile));
@@ -233,7 +257,8 @@ ExitCode run_train(const std::vector<std::string>& words) {
   Job job = load_job(std::move(wanted));
   const Recipe& recipe = job.recipe;
   const JobPlan planned = plan_job(job, resumed_options(recipe.train, checkpoint));
-  Decoder model = load_base(job, planned);
+  const Decoder base = load_base(job, planned);
+  Decoder model = base;
   AdapterSet adapters = attach_adapters(model, recipe.lora, recipe.seed, drawn.get());
   RunRecord record = record_of(job, planned, adapters);
   say(header_text(job, planned));
@@ -263,7 +288,7 @@ ExitCode run_train(const std::vector<std::string>& words) {
   release_cached_bytes();
   const TrainingResult result = train(training, checkpoint);
   const Json profiled = profile ? report_profile(*profile, folder) : Json(nullptr);
-  return finish(result, folder, job, record, *arguments, profiled);
+  return finish(result, folder, job, base, record, *arguments, profiled);
 }
 
 }  // namespace graft

@@ -1,11 +1,13 @@
 #include "ops/dropout.h"
 
 #include <ATen/ATen.h>
+#include <torch/csrc/autograd/custom_function.h>
 
 #include <cassert>
 #include <cmath>
 
 #include "base/random.h"
+#include "ops/held.h"
 #include "ops/kernel_types.h"
 #include "ops/parallel.h"
 
@@ -14,6 +16,24 @@ namespace {
 
 std::uint32_t low(std::uint64_t word) { return static_cast<std::uint32_t>(word); }
 std::uint32_t high(std::uint64_t word) { return static_cast<std::uint32_t>(word >> 32); }
+
+struct Mask {
+  LoraDropout dropout;
+  std::uint64_t module;
+};
+
+// The mask times x is linear in x: the gradient takes the same mask.
+struct Drop : torch::autograd::Function<Drop> {
+  static at::Tensor forward(torch::autograd::AutogradContext* ctx, const at::Tensor& x, const Mask& mask) {
+    ctx->saved_data["mask"] = hold(mask);
+    return drop(x, mask.dropout, mask.module);
+  }
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx,
+                                                 const torch::autograd::variable_list& dys) {
+    const auto mask = held<Mask>(ctx->saved_data["mask"]);
+    return {drop(dys[0].contiguous(), mask.dropout, mask.module), at::Tensor()};
+  }
+};
 
 }  // namespace
 
@@ -47,6 +67,10 @@ at::Tensor drop(const at::Tensor& x, const LoraDropout& dropout, std::uint64_t m
     }
   });
   return y;
+}
+
+at::Tensor dropped(const at::Tensor& x, const LoraDropout& dropout, std::uint64_t module) {
+  return Drop::apply(x.contiguous(), Mask{dropout, module});
 }
 
 }  // namespace graft

@@ -14,4 +14,7 @@ namespace graft {
 /// mix(mix(seed, epoch), module)) is below probability * 2^32.
 at::Tensor drop(const at::Tensor& x, const LoraDropout& dropout, std::uint64_t module);
 
+/// The same, differentiable in x.
+at::Tensor dropped(const at::Tensor& x, const LoraDropout& dropout, std::uint64_t module);
+
 }  // namespace graft

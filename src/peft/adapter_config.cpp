@@ -35,6 +35,8 @@ constexpr std::array kRead = {"peft_type",
                               "exclude_modules",
                               "use_rslora",
                               "use_dora",
+                              "lora_bias",
+                              "ensure_weight_tying",
                               "bias",
                               "init_lora_weights",
                               "rank_pattern",
@@ -53,9 +55,7 @@ struct Feature {
   const char* name;
 };
 constexpr std::array kFeatures = {
-    Feature{"lora_bias", "a bias on B"},
     Feature{"layer_replication", "replicated layers"},
-    Feature{"ensure_weight_tying", "tied adapters"},
     Feature{"fan_in_fan_out", "transposed weights"},
     Feature{"alora_invocation_tokens", "activated LoRA"},
     Feature{"use_qalora", "QALoRA"},
@@ -241,6 +241,8 @@ void read_lora_config(const JsonView& config, LoraOptions& options) {
   if (const auto rslora = config.find("use_rslora")) options.use_rslora = rslora->as_bool();
   if (const auto dora = config.find("use_dora"))
     options.method = dora->as_bool() ? AdapterMethod::kDora : AdapterMethod::kLora;
+  if (const auto tie = config.find("ensure_weight_tying")) options.ensure_weight_tying = tie->as_bool();
+  if (const auto bias = config.find("lora_bias")) options.lora_bias = bias->as_bool();
   if (const auto bias = config.find("bias")) options.bias = read_bias(*bias, "lora_only");
   if (const auto ranks = config.find("rank_pattern"))
     ranks->each_member([&](const std::string& key, const JsonView& r) {
@@ -264,6 +266,8 @@ void write_lora_config(const LoraOptions& options, Json& config) {
   const bool doubled = starts_from_weight(options);
   const std::int64_t ranks = written_rank_factor(options);
   const double alphas = !doubled ? 1.0 : options.use_rslora ? std::sqrt(2.0) : 2.0;
+  if (options.ensure_weight_tying) config["ensure_weight_tying"] = true;
+  if (options.lora_bias) config["lora_bias"] = true;  // older readers do not know the key
   config["lora_alpha"] = number_json(options.alpha * alphas);
   config["lora_dropout"] = options.dropout;
   config["r"] = options.r * ranks;

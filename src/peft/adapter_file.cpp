@@ -83,8 +83,8 @@ TargetModules default_targets(const Decoder& model, AdapterMethod method, const 
 void judge_zero(const AdapterFile& adapter, const Path& folder, ZeroAdapter zero) {
   // What starts at zero, or at the base's own values, is B's and VeRA's; all else is taken to be trained.
   const auto is_start = [](const std::string& name) {
-    return name.ends_with(".lora_B.weight") || name.ends_with(".vera_lambda_b") ||
-           name.ends_with(".lora_embedding_A");
+    return name.ends_with(".lora_B.weight") || name.ends_with(".lora_B.bias") ||
+           name.ends_with(".vera_lambda_b") || name.ends_with(".lora_embedding_A");
   };
   bool any = false, all_zero = true;
   for (const auto& [name, value] : adapter.tensors) {
@@ -153,6 +153,25 @@ OpenAdapter open_adapter(const Decoder& model, const Path& folder) {
   return open;
 }
 
+// What ensure_weight_tying says is one: of the head the file holds the embedding's, transposed where factors.
+void check_tied_copies(const AdapterFile& adapter, const std::string& where) {
+  if (!adapter.layout.tied_head) return;
+  struct Copy {
+    const char *head, *own;
+    bool transposed;
+  };
+  constexpr std::array kCopies = {Copy{"lm_head.weight", ".weight", false},
+                                  Copy{"lm_head.lora_A.weight", ".lora_embedding_B", true},
+                                  Copy{"lm_head.lora_B.weight", ".lora_embedding_A", true}};
+  for (const auto& [head, own, transposed] : kCopies) {
+    const auto copy = adapter.tensors.find(head);
+    if (copy == adapter.tensors.end()) continue;
+    const at::Tensor& tied = adapter.tensors.at(std::string(kEmbeddingPath) + own);
+    check(at::equal(copy->second, transposed ? tied.t() : tied), where, ": ", file_key(head),
+          ": differs from the embedding's, though ensure_weight_tying makes them one");
+  }
+}
+
 void collect_factors(AdapterFile& adapter) {
   for (const AdaptedModule& module : adapter.layout.adapted)
     if (adapter.tensors.contains(module.path + ".lora_A.weight"))
@@ -197,6 +216,7 @@ AdapterFile read_adapter(const Decoder& model, const Path& folder, ZeroAdapter z
         read_tensor(where, *open.named.tensors.at(spec.name), spec.shape, adapter.options);
   if (adapter.options.method == AdapterMethod::kVera && !adapter.tensors.contains(kVeraA))
     draw_vera_projections(adapter.layout, adapter.options.projection_prng_key, adapter.tensors);
+  check_tied_copies(adapter, where);
   collect_factors(adapter);
   check_base_copies(model, open.named, where);
   judge_zero(adapter, folder, zero);

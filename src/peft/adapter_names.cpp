@@ -23,7 +23,7 @@ constexpr std::array kMeanings = {
     Meaning{"lora_magnitude_vector", "DoRA's magnitudes, but use_dora is off or does not target this module"},
     Meaning{"lora_embedding_", "an adapter of an embedding that target_modules does not name"},
     Meaning{"trainable_tokens_delta", "trained tokens, but trainable_token_indices names none"},
-    Meaning{"lora_B.bias", "a bias on B is not supported yet"},
+    Meaning{"lora_B.bias", "a bias on B, but lora_bias of the config is off or the module is not targeted"},
     Meaning{".bias", "a trained bias, but the config's bias does not say so"},
     Meaning{"vera_", "a tensor of VeRA, which the config does not name"},
     Meaning{"ia3_l", "a vector of IA3, which the config does not name"},

@@ -30,9 +30,10 @@ std::int64_t elements(const TensorSpec& spec) {
   return std::accumulate(spec.shape.begin(), spec.shape.end(), std::int64_t{1}, std::multiplies<>());
 }
 
-// Frozen: what all modules share, and A where only B is trained.
-bool is_trained(const TensorSpec& spec, const LoraOptions& options) {
+// Frozen: what all modules share, what is the embedding's, and A where only B is trained.
+bool is_trained(const TensorSpec& spec, const AdapterLayout& layout, const LoraOptions& options) {
   if (spec.name.find('.') == std::string::npos) return false;
+  if (layout.tied_head && spec.name.starts_with("lm_head.")) return false;
   return !options.freeze_a || !spec.name.ends_with(".lora_A.weight");
 }
 
@@ -108,6 +109,9 @@ void check_continues(const Decoder& model, const LoraOptions& wanted, const Lora
   const LoraOptions unsaid;
   check_same(wanted, "r", wanted.r, unsaid.r, file.r);
   check_same(wanted, "alpha", wanted.alpha, unsaid.alpha, file.alpha);
+  check_same(wanted, "lora_bias", wanted.lora_bias, unsaid.lora_bias, file.lora_bias);
+  check_same(wanted, "ensure_weight_tying", wanted.ensure_weight_tying, unsaid.ensure_weight_tying,
+             file.ensure_weight_tying);
   check_same(wanted, "use_rslora", wanted.use_rslora, unsaid.use_rslora, file.use_rslora);
   check_same_value(wanted, "method", wanted.method == file.method, wanted.method != unsaid.method);
   check_same_value(wanted, "rank_pattern", wanted.rank_pattern == file.rank_pattern,
@@ -171,7 +175,7 @@ AdapterOutline outline_adapters(const Decoder& model, const LoraOptions& options
   outline.modules = layout.adapted_paths();
   ExpertShare parameters(model), ranks(model);
   for (const TensorSpec& spec : tensors_of(layout, outline.options)) {
-    if (!is_trained(spec, outline.options)) continue;
+    if (!is_trained(spec, layout, outline.options)) continue;
     outline.parameters += elements(spec);
     parameters.count(spec.name, elements(spec));
   }

@@ -90,16 +90,23 @@ void compare_signs(const FrozenWeight& weight, const JsonView& record, Tally& ta
 std::map<std::string, std::string> base_identity(const Decoder& model,
                                                  const std::vector<std::string>& modules) {
   const WeightMap weights = weights_of(model);
-  const std::int64_t share =
-      std::max<std::int64_t>(1, kFingerprintWeights / std::max<std::int64_t>(1, std::ssize(modules)));
   Sha256 hash;
+  for (const std::string& module : modules) hash_weight(hash, module, *weights.at(module));
+  return {{kBaseHashKey, hash.hex()},
+          {kBaseFingerprintKey, to_text(base_fingerprint(model, modules, kFingerprintWeights))}};
+}
+
+Json base_fingerprint(const Decoder& model, const std::vector<std::string>& modules, std::int64_t signs) {
+  const WeightMap weights = weights_of(model);
+  const std::int64_t count = std::min(std::ssize(modules), signs),
+                     share = signs / std::max<std::int64_t>(1, count);
   Json fingerprint = {{"version", 1}, {"weights", Json::object()}};
-  for (const std::string& module : modules) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    const std::string& module = modules[static_cast<std::size_t>(i * std::ssize(modules) / count)];
     const FrozenWeight& weight = *weights.at(module);
-    hash_weight(hash, module, weight);
     fingerprint["weights"][module] = signs_of(weight, std::min(share, weight.out_features()));
   }
-  return {{kBaseHashKey, hash.hex()}, {kBaseFingerprintKey, to_text(fingerprint)}};
+  return fingerprint;
 }
 
 std::optional<double> base_agreement(const Decoder& model, const std::map<std::string, std::string>& metadata,

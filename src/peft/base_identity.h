@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/json.h"
 #include "model/decoder.h"
 #include "peft/adapter_set.h"
 
@@ -18,6 +19,9 @@ namespace graft {
 /// weight once.
 std::map<std::string, std::string> base_identity(const Decoder& model,
                                                  const std::vector<std::string>& modules);
+
+/// The fingerprint alone: of at most `signs` weights, of modules evenly spaced among those named.
+Json base_fingerprint(const Decoder& model, const std::vector<std::string>& modules, std::int64_t signs);
 
 /// Share of the recorded signs that the weights of `model` have, or nothing where `metadata` holds no
 /// fingerprint. Errors name `where`: a malformed fingerprint.

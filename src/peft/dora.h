@@ -4,11 +4,11 @@
 
 namespace graft {
 
-/// DoRA: y = b + g (W x + s B A drop(x)), g = m / n row by row, n = ||W + s B A|| of the row, which no
+/// DoRA: y = b + g (W x + s B A x), g = m / n row by row, n = ||W + s B A|| of the row, which no
 /// gradient flows through; m, trained, starts as the norm of W's rows. n^2 = ||W||^2 + 2 s rowsum((W A^T) B)
 /// + s^2 rowsum((B (A A^T)) B), so neither W + s B A nor B A is formed; it is computed once per update of A
-/// and B. Dropout acts on the low-rank part alone; PEFT with dropout also drops the input of (g - 1) W x.
-/// Source: Liu et al., "DoRA: Weight-Decomposed Low-Rank Adaptation" (2024), equations 5 and 11.
+/// and B. With dropout y = b + W x + (g - 1) W drop(x) + g s B A drop(x), as in PEFT: one product with W
+/// more. Source: Liu et al., "DoRA: Weight-Decomposed Low-Rank Adaptation" (2024), equations 5 and 11.
 class Dora : public Lora {
  public:
   /// magnitude [out] fp32

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "peft/lora.h"
 
 namespace graft {
 namespace {
@@ -43,6 +44,36 @@ at::Tensor EmbeddingLora::merge_into(const Linear& /*linear*/, const at::Tensor&
                                      std::int64_t first) const {
   const at::NoGradGuard no_grad;
   return at::addmm(rows, a_.t().narrow(0, first, rows.size(0)), b_.t(), 1.0, scale_);
+}
+
+EmbeddingLoraOfHead::EmbeddingLoraOfHead(const AdaptedModule& head, const AdapterTensors& tensors)
+    : module_(head.path),
+      a_(tensors.at(name_a(kEmbeddingPath))),
+      b_(tensors.at(name_b(kEmbeddingPath))),
+      scale_(head.scale) {}
+
+std::optional<LoraTerm> EmbeddingLoraOfHead::term(const Linear& linear, at::ScalarType /*dtype*/) const {
+  return LoraTerm{.weight = linear.weight,
+                  .bias = linear.bias,
+                  .a = b_.t().contiguous(),
+                  .b = a_.t().contiguous(),
+                  .scale = scale_,
+                  .module = module_key(linear.name)};
+}
+
+// Views of what the embedding trains: stored, and not trained twice.
+std::vector<StoredTensor> EmbeddingLoraOfHead::stored() const {
+  return {{module_ + ".lora_A.weight", {b_.detach().t()}}, {module_ + ".lora_B.weight", {a_.detach().t()}}};
+}
+
+at::Tensor EmbeddingLoraOfHead::merge_into(const Linear& /*linear*/, const at::Tensor& rows,
+                                           std::int64_t first) const {
+  return at::addmm(rows, a_.t().narrow(0, first, rows.size(0)), b_.t(), 1.0, scale_);
+}
+
+void mirror_embedding_lora(const AdaptedModule& head, AdapterTensors& to) {
+  to[head.path + ".lora_A.weight"] = to.at(name_b(kEmbeddingPath)).t().contiguous();
+  to[head.path + ".lora_B.weight"] = to.at(name_a(kEmbeddingPath)).t().contiguous();
 }
 
 std::vector<TensorSpec> embedding_lora_tensors(const AdaptedModule& module) {

@@ -2,7 +2,7 @@
 
 #include "base/random.h"
 #include "peft/layout.h"
-#include "peft/stored_tensor.h"
+#include "peft/linear_adapter.h"
 
 namespace graft {
 
@@ -23,6 +23,27 @@ class EmbeddingLora : public TrainedAdapter {
   at::Tensor a_, b_;
   double scale_;
 };
+
+/// The same adapter on the head of a tied base (ensure_weight_tying): W x + s (B A)^T drop(x), with the
+/// embedding's own A and B, whose gradients are the sums of both. Its file holds them transposed once more,
+/// as those of a linear; PEFT trains the two copies with an optimizer state each.
+class EmbeddingLoraOfHead : public LinearAdapter {
+ public:
+  /// `head`: the head as it is adapted.
+  EmbeddingLoraOfHead(const AdaptedModule& head, const AdapterTensors& tensors);
+
+  std::optional<LoraTerm> term(const Linear& linear, at::ScalarType dtype) const override;
+  std::vector<StoredTensor> stored() const override;
+  at::Tensor merge_into(const Linear& linear, const at::Tensor& rows, std::int64_t first) const override;
+
+ private:
+  std::string module_;
+  at::Tensor a_, b_;  // [R,V], [D,R]: the embedding's
+  double scale_;
+};
+
+/// Sets the head's factors to the embedding's, transposed.
+void mirror_embedding_lora(const AdaptedModule& head, AdapterTensors& to);
 
 std::vector<TensorSpec> embedding_lora_tensors(const AdaptedModule& module);
 /// A zero, B standard normal.

@@ -82,6 +82,9 @@ class Installation {
   std::shared_ptr<const LinearAdapter> linear_adapter(const Linear& linear) {
     if (const auto found = adapted_.find(linear.name); found != adapted_.end())
       return method_.make(*found->second, options_, tensors_);
+    if (whole_.contains(linear.name) && layout_.tied_head && linear.name == model_.head.name)
+      return std::make_shared<WholeTiedHead>(
+          linear.name, tensors_.at(std::string(kEmbeddingPath) + ".weight"), at::Tensor());
     if (whole_.contains(linear.name)) {
       const auto bias = tensors_.find(linear.name + ".bias");
       return std::make_shared<WholeLinear>(linear.name, tensors_.at(linear.name + ".weight"),

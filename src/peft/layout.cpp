@@ -45,6 +45,7 @@ class Selection {
   AdapterLayout choose() {
     choose_whole();
     choose_adapted();
+    say_what_is_tied();
     choose_biases();
     choose_tokens();
     check_names();
@@ -78,9 +79,32 @@ class Selection {
         });
   }
 
+  // PEFT's ensure_weight_tying: either end of a tied matrix stands for both.
+  bool is_tied_end(const ModuleView& module) const {
+    const bool end = module.kind == ModuleKind::kEmbedding || module.kind == ModuleKind::kHead;
+    return options_.ensure_weight_tying && layout_.tied && end;
+  }
+
+  template <class Chosen>
+  bool chosen_with_ties(const ModuleView& module, const Chosen& chosen) const {
+    if (!is_tied_end(module)) return chosen(module);
+    return std::any_of(modules_.begin(), modules_.end(),
+                       [&](const ModuleView& other) { return is_tied_end(other) && chosen(other); });
+  }
+
+  void say_what_is_tied() {
+    if (!options_.ensure_weight_tying) return;
+    layout_.tied_head = layout_.tied && (is_whole(kEmbeddingPath) || layout_.find(kEmbeddingPath) != nullptr);
+    if (!layout_.tied_head && options_.trainable_tokens.empty())
+      warn(where_ + ": ensure_weight_tying has nothing to tie: " +
+           (layout_.tied ? "neither embed_tokens nor lm_head is trained"
+                         : "embedding and head of this base are two matrices"));
+  }
+
   void choose_whole() {
+    const auto named = [&](const ModuleView& module) { return saved_whole(file_path(module.path)); };
     for (const ModuleView& module : modules_)
-      if (saved_whole(file_path(module.path))) layout_.whole.push_back(module);
+      if (chosen_with_ties(module, named)) layout_.whole.push_back(module);
     for (const std::string& name : options_.modules_to_save) {
       const bool found = std::any_of(layout_.whole.begin(), layout_.whole.end(), [&](const auto& module) {
         return file_path(module.path).find(name) != std::string::npos;
@@ -103,7 +127,8 @@ class Selection {
       if (module.kind == ModuleKind::kNorm || is_whole(module.path)) continue;
       if (options_.target_modules.all_linear && module.kind != ModuleKind::kLinear) continue;
       const std::string path = file_path(module.path);
-      if (!matcher_.matches(path)) continue;
+      const auto matches = [&](const ModuleView& one) { return matcher_.matches(file_path(one.path)); };
+      if (!chosen_with_ties(module, matches)) continue;
       const bool has_form = module.kind != ModuleKind::kEmbedding || options_.method == AdapterMethod::kLora;
       check(has_form, code_of(source_), where_, ": of ", module.path, " only lora adapters are supported",
             Hint{offered_names()});
@@ -111,14 +136,26 @@ class Selection {
       const bool even = options_.init != LoraInit::kOrthogonal || r % 2 == 0;
       check(even, code_of(source_), "lora.init: orthogonal factors need an even rank (got ", r, " for ",
             module.path, ")");
+      check_b_bias(module);
       layout_.adapted.push_back(
           {.path = module.path,
            .kind = module.kind,
            .out = module.shape[0],
            .in = module.shape[1],
            .r = r,
-           .scale = lora_scale(r, alphas_.value_of(path, options_.alpha), options_.use_rslora)});
+           .scale = lora_scale(r, alphas_.value_of(path, options_.alpha), options_.use_rslora),
+           .b_bias = options_.lora_bias,
+           .mirrors = is_tied_end(module) && module.kind == ModuleKind::kHead});
     }
+  }
+
+  // Where PEFT has a bias on B.
+  void check_b_bias(const ModuleView& module) const {
+    if (!options_.lora_bias) return;
+    check(options_.method == AdapterMethod::kLora && options_.init == LoraInit::kKaiming, code_of(source_),
+          "lora_bias: only plain LoRA of the usual initialisation has a bias on B");
+    check(module.kind != ModuleKind::kEmbedding, code_of(source_), "lora_bias: ", module.path,
+          ": the adapter of an embedding has no bias on B");
   }
 
   void choose_biases() {

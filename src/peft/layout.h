@@ -32,7 +32,9 @@ struct AdaptedModule {
   ModuleKind kind = ModuleKind::kLinear;
   std::int64_t out = 0, in = 0;  ///< of its weight; of the embedding V and D
   std::int64_t r = 0;
-  double scale = 1.0;  ///< alpha / r, or alpha / sqrt(r), of this module
+  double scale = 1.0;    ///< alpha / r, or alpha / sqrt(r), of this module
+  bool b_bias = false;   ///< B has a bias [out]
+  bool mirrors = false;  ///< the head, whose factors are those of the embedding it is tied to
 };
 
 /// What an adapter trains of a base, before any of its tensors exists.
@@ -44,6 +46,7 @@ struct AdapterLayout {
   std::int64_t width = 0;              ///< of the embedding's rows
   std::int64_t vocabulary = 0;
   bool tied = false;         ///< embedding and head are one matrix
+  bool tied_head = false;    ///< what is trained of the head is the embedding's (ensure_weight_tying)
   ExpertParameters experts;  ///< of the base, adapted or not
 
   const AdaptedModule* find(const std::string& path) const;

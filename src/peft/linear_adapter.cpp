@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "ops/dropout.h"
 
 namespace graft {
 namespace {
@@ -15,6 +16,24 @@ namespace {
 at::Tensor take_late_bias(LoraTerm& term) {
   const bool late = term.bias.defined() && (term.gain.defined() || term.bias.requires_grad());
   return late ? std::exchange(term.bias, {}) : at::Tensor();
+}
+
+// A gain on the products of a dropped input, as PEFT has it in DoRA: W x + (g - 1) W xd + g s B A xd, xd
+// being drop(x) by the module's own mask; taken as W (x - xd) + g (W xd + s B A xd). The bias is not in it.
+at::Tensor dropped_with_gain(const at::Tensor& x, const LoraTerm& term, const LoraDropout& dropout) {
+  const at::Tensor xd = dropped(x, dropout, term.module);
+  return linear(x - xd, term.weight, {}) + lora_linear(xd, {term}, std::nullopt).front();
+}
+
+// The products of all terms where some have a gain and the input is dropped: each term by itself.
+std::vector<at::Tensor> run_dropped(const LinearInput& input, const std::vector<LoraTerm>& terms,
+                                    const LoraDropout& dropout) {
+  const at::Tensor x = input.value();
+  std::vector<at::Tensor> ys;
+  for (const LoraTerm& term : terms)
+    ys.push_back(term.gain.defined() ? dropped_with_gain(x, term, dropout)
+                                     : lora_linear(x, {term}, dropout).front());
+  return ys;
 }
 
 // One lora_linear, then the biases that it could not take.
@@ -28,11 +47,14 @@ std::vector<at::Tensor> run_terms(const LinearInput& input, std::vector<LoraTerm
     any_gain = any_gain || term.gain.defined();
   }
   if (!any_late && !any_gain) return lora_linear(input, terms, dropout, output);
-  std::vector<at::Tensor> ys = lora_linear(input, terms, dropout, {.gated = output.gated && !any_late});
+  const bool apart = any_gain && dropout.has_value();
+  const bool gated_late = output.gated && (any_late || apart);
+  std::vector<at::Tensor> ys =
+      apart ? run_dropped(input, terms, *dropout)
+            : lora_linear(input, terms, dropout, {.gated = output.gated && !gated_late});
   for (std::size_t i = 0; i < late.size(); ++i)
     if (late[i].defined()) ys[i] = ys[i] + late[i].to(ys[i].scalar_type());
-  return LinearOutput{.residual = output.residual, .gated = output.gated && any_late}.applied_to(
-      std::move(ys));
+  return LinearOutput{.residual = output.residual, .gated = gated_late}.applied_to(std::move(ys));
 }
 
 }  // namespace

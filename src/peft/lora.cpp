@@ -6,6 +6,7 @@
 #include <cmath>
 #include <utility>
 
+#include "base/error.h"
 #include "base/random.h"
 #include "peft/embedding_lora.h"
 
@@ -14,6 +15,8 @@ namespace {
 
 constexpr char kInitKey[] = "lora init";
 constexpr double kOrthogonalScale = 0.1;
+
+std::string b_bias_name(const std::string& module) { return module + ".lora_B.bias"; }
 
 template <class Draw>
 at::Tensor filled(at::IntArrayRef shape, const Draw& draw) {
@@ -45,6 +48,7 @@ void draw_linear(RandomStream random, const AdaptedModule& module, const LoraOpt
     a = normal(random, {module.r, module.in}, 1.0 / static_cast<double>(module.r));
   else
     a = filled({module.r, module.in}, [&] { return (2.0 * random.uniform() - 1.0) / root; });
+  if (module.b_bias) to[b_bias_name(module.path)] = at::zeros({module.out}, at::kFloat);
   to[module.path + ".lora_A.weight"] = a;
   to[module.path + ".lora_B.weight"] = b;
 }
@@ -62,6 +66,8 @@ void draw_lora(const AdapterLayout& layout, const LoraOptions& options, std::uin
     const RandomStream random(mix(key, module_key(module.path)));
     if (module.kind == ModuleKind::kEmbedding)
       draw_embedding_lora(random, module, to);
+    else if (module.mirrors)
+      mirror_embedding_lora(module, to);
     else
       draw_linear(random, module, options, to);
   }
@@ -69,8 +75,10 @@ void draw_lora(const AdapterLayout& layout, const LoraOptions& options, std::uin
 
 std::vector<TensorSpec> lora_tensors(const AdaptedModule& module) {
   if (module.kind == ModuleKind::kEmbedding) return embedding_lora_tensors(module);
-  return {{module.path + ".lora_A.weight", {module.r, module.in}},
-          {module.path + ".lora_B.weight", {module.out, module.r}}};
+  std::vector<TensorSpec> specs = {{module.path + ".lora_A.weight", {module.r, module.in}},
+                                   {module.path + ".lora_B.weight", {module.out, module.r}}};
+  if (module.b_bias) specs.push_back({b_bias_name(module.path), {module.out}});
+  return specs;
 }
 
 LoraFactors lora_factors(const AdaptedModule& module, const AdapterTensors& tensors) {
@@ -78,6 +86,7 @@ LoraFactors lora_factors(const AdaptedModule& module, const AdapterTensors& tens
                       .a = tensors.at(module.path + ".lora_A.weight"),
                       .b = tensors.at(module.path + ".lora_B.weight"),
                       .scale = module.scale};
+  if (module.b_bias) factors.b_bias = tensors.at(b_bias_name(module.path));
   if (const auto start = tensors.find(start_name_a(module.path)); start != tensors.end()) {
     factors.start_a = start->second;
     factors.minus_start_b = tensors.at(start_name_b(module.path));
@@ -88,6 +97,13 @@ LoraFactors lora_factors(const AdaptedModule& module, const AdapterTensors& tens
 Lora::Lora(LoraFactors factors, bool freeze_a) : factors_(std::move(factors)) {
   factors_.a.set_requires_grad(!freeze_a);
   factors_.b.set_requires_grad(true);
+  if (factors_.b_bias.defined()) factors_.b_bias.set_requires_grad(true);
+}
+
+at::Tensor Lora::bias_with(const at::Tensor& own) const {
+  if (!factors_.b_bias.defined()) return own;
+  const at::Tensor more = factors_.b_bias * factors_.scale;
+  return own.defined() ? own.to(at::kFloat) + more : more;
 }
 
 at::Tensor Lora::a() const {
@@ -106,7 +122,7 @@ std::int64_t Lora::factors_version() const {
 
 std::optional<LoraTerm> Lora::term(const Linear& linear, at::ScalarType /*dtype*/) const {
   return LoraTerm{.weight = linear.weight,
-                  .bias = linear.bias,
+                  .bias = bias_with(linear.bias),
                   .a = a(),
                   .b = b(),
                   .scale = factors_.scale,
@@ -120,11 +136,19 @@ std::vector<StoredTensor> Lora::stored() const {
     both[0].parts.push_back(factors_.start_a);
     both[1].parts.push_back(factors_.minus_start_b);
   }
+  if (factors_.b_bias.defined()) both.push_back({b_bias_name(module()), {factors_.b_bias}});
   return both;
 }
 
 at::Tensor Lora::merge_into(const Linear& /*linear*/, const at::Tensor& rows, std::int64_t first) const {
   return at::addmm(rows, b().narrow(0, first, rows.size(0)), a(), 1.0, factors_.scale);
+}
+
+at::Tensor Lora::merged_bias(const Linear& linear) const {
+  check(linear.bias.defined() || !factors_.b_bias.defined(), linear.name,
+        ": a bias on B (lora_bias) cannot be merged: the base has no bias here",
+        Hint{"keep the adapter apart"});
+  return bias_with(linear.bias);
 }
 
 }  // namespace graft

@@ -13,12 +13,14 @@ struct LoraFactors {
   at::Tensor a;        ///< [R,in] fp32 master
   at::Tensor b;        ///< [out,R] fp32 master
   double scale = 1.0;
+  at::Tensor b_bias{};  ///< [out] fp32 master, or undefined
   /// What a was, and minus what b was, before training, where that is subtracted again (PiSSA, OLoRA): the
   /// addition is scale * (B A - B0 A0). Undefined: nothing is. Not trained.
   at::Tensor start_a{}, minus_start_b{};
 };
 
-/// LoRA of one linear: y = W x + s B A drop(x), s = alpha / R, or alpha / sqrt(R) (rsLoRA). With a start, the
+/// LoRA of one linear: y = W x + s B A drop(x), s = alpha / R, or alpha / sqrt(R) (rsLoRA). With a bias on B
+/// (PEFT's lora_bias) y has s times that too; it can be merged where the linear has a bias. With a start, the
 /// same of twice the rank, s (B (A - A0) + (B - B0) A0): small differences, which rounding does not hurt; the
 /// file holds [A; A0] and [B, -B0] as PEFT's conversion does. With freeze_a only B is trained. Source: Hu et
 /// al., "LoRA: Low-Rank Adaptation of Large Language Models" (2021), section 4.1; Kalajdzievski, "A Rank
@@ -30,6 +32,8 @@ class Lora : public LinearAdapter {
   std::optional<LoraTerm> term(const Linear& linear, at::ScalarType dtype) const override;
   std::vector<StoredTensor> stored() const override;
   at::Tensor merge_into(const Linear& linear, const at::Tensor& rows, std::int64_t first) const override;
+  /// Error (kBadInput): a bias on B, and the linear has none to add it to.
+  at::Tensor merged_bias(const Linear& linear) const override;
 
  protected:
   const std::string& module() const { return factors_.module; }
@@ -41,6 +45,9 @@ class Lora : public LinearAdapter {
   std::int64_t factors_version() const;
 
  private:
+  /// The linear's bias with what B's adds, [out] or undefined.
+  at::Tensor bias_with(const at::Tensor& own) const;
+
   LoraFactors factors_;
 };
 

@@ -5,6 +5,7 @@
 
 #include "peft/adapter_config.h"
 #include "peft/dora.h"
+#include "peft/embedding_lora.h"
 #include "peft/ia3.h"
 #include "peft/lora.h"
 #include "peft/olora.h"
@@ -33,6 +34,7 @@ void derive_lora(const AdaptedModule& module, const FrozenWeight& weight, const 
 
 std::shared_ptr<const LinearAdapter> make_lora(const AdaptedModule& module, const LoraOptions& options,
                                                const AdapterTensors& tensors) {
+  if (module.mirrors) return std::make_shared<EmbeddingLoraOfHead>(module, tensors);
   LoraFactors factors = lora_factors(module, tensors);
   if (options.method == AdapterMethod::kLora)
     return std::make_shared<Lora>(std::move(factors), options.freeze_a);
@@ -41,8 +43,10 @@ std::shared_ptr<const LinearAdapter> make_lora(const AdaptedModule& module, cons
 }
 
 std::int64_t kept_of_lora(const AdaptedModule& module, const LoraOptions& options) {
-  const bool output = options.method == AdapterMethod::kDora;
-  return module.r * (starts_from_weight(options) ? 2 : 1) + (output ? module.out : 0);
+  const std::int64_t ranks = module.r * (starts_from_weight(options) ? 2 : 1);
+  if (options.method != AdapterMethod::kDora) return ranks;
+  // The output; of dropout what was dropped and what was left.
+  return ranks + module.out + (options.dropout > 0 ? 2 * module.in : 0);
 }
 
 void draw_of_vera(const AdapterLayout& layout, const LoraOptions& options, std::uint64_t /*seed*/,

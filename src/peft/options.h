@@ -49,7 +49,9 @@ struct LoraOptions {
   std::vector<std::int64_t> trainable_tokens;  ///< ids whose rows of the embedding are trained
   TrainedBias bias = TrainedBias::kNone;
   bool use_rslora = false;
-  bool freeze_a = false;  ///< only B is trained
+  bool lora_bias = false;            ///< B has a bias, which is trained too
+  bool ensure_weight_tying = false;  ///< of a tied base, what is trained of embedding or head is of both
+  bool freeze_a = false;             ///< only B is trained
   LoraInit init = LoraInit::kKaiming;
   std::int64_t pissa_niter = 0;  ///< rounds of the randomised SVD; 0: the exact one
   std::vector<std::string> feedforward_modules = {"down_proj"};  ///< IA3: scaled at their input

@@ -39,6 +39,12 @@ at::Tensor WholeLinear::merge_into(const Linear& /*linear*/, const at::Tensor& r
 
 at::Tensor WholeLinear::merged_bias(const Linear& /*linear*/) const { return bias_; }
 
+std::vector<StoredTensor> WholeTiedHead::stored() const {
+  std::vector<StoredTensor> all = WholeLinear::stored();
+  all.front().parts = {all.front().parts.front().detach()};
+  return all;
+}
+
 WholeEmbedding::WholeEmbedding(std::string module, at::Tensor weight)
     : module_(std::move(module)), weight_(std::move(weight)) {
   weight_.set_requires_grad(true);

@@ -22,6 +22,14 @@ class WholeLinear : public LinearAdapter {
   at::Tensor weight_, bias_;
 };
 
+/// The head of a tied base whose embedding is trained whole (ensure_weight_tying): the same matrix, stored a
+/// second time and trained once.
+class WholeTiedHead : public WholeLinear {
+ public:
+  using WholeLinear::WholeLinear;
+  std::vector<StoredTensor> stored() const override;
+};
+
 /// The embedding trained whole; of a tied base the head stays as it is.
 class WholeEmbedding : public TrainedAdapter {
  public:

@@ -137,6 +137,9 @@ Type<LoraOptions> lora() {
                                 {"lora_only", TrainedBias::kLoraOnly}}),
            "biases of the base that are trained: of all linears, or of those with adapters")
       .key("use_rslora", &LoraOptions::use_rslora, boolean(), "scale by alpha / sqrt(r) instead")
+      .key("ensure_weight_tying", &LoraOptions::ensure_weight_tying, boolean(),
+           "where embedding and head are one matrix, what is trained of one is trained of both")
+      .key("lora_bias", &LoraOptions::lora_bias, boolean(), "B has a bias, which is trained too")
       .key("freeze_a", &LoraOptions::freeze_a, boolean(), "train B alone (LoRA-FA)")
       .part("init", init(),
             "how A starts (B at zero); orthogonal: both; pissa, pissa_niter_N, olora: parts of the weight, "

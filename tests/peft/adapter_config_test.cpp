@@ -44,13 +44,21 @@ TEST(AdapterConfig, MissingKeysHavePeftsDefaults) {
 
 TEST(AdapterConfig, RefusesEachFeatureItLacksByKey) {
   const std::vector<std::pair<std::string, std::string>> features = {
-      {"lora_bias", "true"},
       {"bias", R"("some")"},
       {"trainable_token_indices", R"({"lm_head": [1]})"},
       {"layer_replication", "[[0, 1]]"},
       {"fan_in_fan_out", "true"},
       {"alora_invocation_tokens", "[1]"},
       {"use_qalora", "true"},
+      {"use_bdlora", R"({"nblocks": 2})"},
+      {"arrow_config", R"({"top_k": 2})"},
+      {"velora_config", R"({"a": 1})"},
+      {"monteclora_config", R"({"a": 1})"},
+      {"kasa_config", R"({"a": 1})"},
+      {"megatron_config", R"({"a": 1})"},
+      {"init_lora_weights", R"("loftq")"},
+      {"init_lora_weights", R"("corda")"},
+      {"init_lora_weights", R"("lora_ga")"},
       {"init_lora_weights", R"("pissa")"},
       {"init_lora_weights", R"("olora")"},
       {"init_lora_weights", R"("pissa_niter_4")"}};
@@ -63,14 +71,31 @@ TEST(AdapterConfig, RefusesEachFeatureItLacksByKey) {
   }
 }
 
+// Fields and defaults of PEFT's classes (scripts/golden/peft_fields.py).
+TEST(AdapterConfig, KnowsEveryFieldOfPeft) {
+  const Json classes = read_json(kPeftGolden / "config_fields.json");
+  ASSERT_EQ(classes.size(), 3U);
+  for (const auto& [type, fields] : classes.items()) {
+    for (const auto& [key, value] : fields.items()) {
+      Json config = {{"peft_type", type}, {"target_modules", {"q_proj"}}};
+      if (key != "peft_type" && key != "target_modules") config[key] = value;
+      testing::internal::CaptureStderr();
+      EXPECT_NO_THROW(read_config_text(to_text(config))) << type << " " << key;
+      EXPECT_EQ(testing::internal::GetCapturedStderr(), "") << type;
+    }
+  }
+}
+
 TEST(AdapterConfig, ReadsEachOptionOfLora) {
   const LoraOptions options =
       read_config_text(config_with(
                            R"("use_dora": true, "rank_pattern": {"b": 3, "a": 2}, "alpha_pattern": {"a": 2.5},
-      "modules_to_save": ["lm_head"], "trainable_token_indices": {"embed_tokens": [4, 1]}, "bias": "lora_only",
+      "modules_to_save": ["lm_head"], "trainable_token_indices": {"embed_tokens": [4, 1]}, "bias": "lora_only", "lora_bias": true, "ensure_weight_tying": true,
       "layers_to_transform": 0, "layers_pattern": "h")"))
           .options;
   EXPECT_EQ(options.method, AdapterMethod::kDora);
+  EXPECT_TRUE(options.lora_bias);
+  EXPECT_TRUE(options.ensure_weight_tying);
   EXPECT_EQ(options.rank_pattern, (ModulePattern<std::int64_t>{{"b", 3}, {"a", 2}}));  // order of the file
   EXPECT_EQ(options.alpha_pattern, (ModulePattern<double>{{"a", 2.5}}));
   EXPECT_EQ(options.modules_to_save, std::vector<std::string>{"lm_head"});

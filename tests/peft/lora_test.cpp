@@ -1,9 +1,11 @@
 #include "peft/lora.h"
 
 #include <ATen/ATen.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include <cmath>
 
+#include "ops/dropout.h"
 #include "peft/dora.h"
 #include "peft/fixture.h"
 #include "peft/vera.h"
@@ -156,6 +158,48 @@ TEST(Dora, ItsNormsFollowTheFactors) {
     const at::Tensor wanted = x.mm((sum * (magnitude / sum.norm(2, {1})).unsqueeze(1)).t());
     EXPECT_LT(largest_difference(dora.forward(x, group, pass_of(5))[0], wanted), 1e-4) << step;
     factors.b.detach().mul_(1.5);  // as an optimizer does
+  }
+}
+
+// PEFT's own words (tuners/lora/dora.py): result + (scale - 1) * linear(xd, W) + scale * lora(xd) * s.
+TEST(Dora, WithDropoutItIsPeftsFormulaOfTheSameMasks) {
+  Linear query = linear_of("q", 6, 32), key = linear_of("k", 4, 32);
+  query.bias = at::randn({6});
+  const std::vector<Linear> group = {query, key};
+  std::vector<LoraFactors> factors;
+  std::vector<at::Tensor> magnitudes;
+  std::vector<LinearSlot> slots;
+  for (const Linear& linear : group) {
+    factors.push_back(random_factors(linear, 3, 0.5));
+    magnitudes.push_back(at::rand({linear.weight->out_features()}) + 0.5);
+    slots.push_back({linear.name, std::make_shared<Dora>(factors.back(), magnitudes.back(), false), {}});
+  }
+  const GroupAdapter dora(std::move(slots), 0.4);
+  Pass training = pass_of(5);
+  training.dropout = DropoutKey{.seed = 1, .epoch = 0};
+  const LoraDropout dropout{0.4, *training.dropout, training.layout};
+  const at::Tensor x = at::randn({5, 32}).requires_grad_(true),
+                   other = x.detach().clone().requires_grad_(true);
+  const std::vector<at::Tensor> ys = dora.forward(other, group, training);
+  for (std::size_t i = 0; i < group.size(); ++i) {
+    const at::Tensor weight = group[i].weight->rows(0, group[i].weight->out_features());
+    const at::Tensor a = factors[i].a.detach().clone().requires_grad_(true),
+                     b = factors[i].b.detach().clone().requires_grad_(true),
+                     magnitude = magnitudes[i].detach().clone().requires_grad_(true);
+    const at::Tensor mask = drop(at::ones({5, 32}), dropout, module_key(group[i].name));
+    ASSERT_GT((mask == 0).sum().item<std::int64_t>(), 0);
+    const at::Tensor norms = (weight + 0.5 * b.mm(a)).norm(2, {1}).detach(), scale = magnitude / norms;
+    const at::Tensor xd = x * mask;
+    at::Tensor wanted =
+        x.mm(weight.t()) + (scale - 1) * xd.mm(weight.t()) + scale * xd.mm(a.t()).mm(b.t()) * 0.5;
+    if (group[i].bias.defined()) wanted = wanted + group[i].bias;
+    EXPECT_LT(largest_difference(ys[i], wanted), 1e-4) << group[i].name;
+    const at::Tensor along = at::randn_like(wanted);
+    const auto expected = torch::autograd::grad({wanted}, {x, a, b, magnitude}, {along});
+    const auto got =
+        torch::autograd::grad({ys[i]}, {other, factors[i].a, factors[i].b, magnitudes[i]}, {along});
+    for (std::size_t k = 0; k < got.size(); ++k)
+      EXPECT_LT(largest_difference(got[k], expected[k]), 1e-3) << group[i].name << " " << k;
   }
 }
 

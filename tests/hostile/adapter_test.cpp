@@ -1,0 +1,146 @@
+#include <cmath>
+#include <filesystem>
+#include <functional>
+#include <limits>
+#include <map>
+
+#include "cli/program.h"
+#include "store/safetensors.h"
+
+namespace graft {
+namespace {
+
+struct FileTensor {
+  DType dtype;
+  std::vector<std::int64_t> shape;
+  std::vector<std::byte> bytes;
+};
+using FileTensors = std::map<std::string, FileTensor>;
+
+FileTensors tensors_of(const Path& path) {
+  FileTensors tensors;
+  const SafetensorsFile file(path);
+  for (const TensorView& view : file.tensors())
+    tensors[view.name] = {view.dtype, view.shape, {view.bytes.begin(), view.bytes.end()}};
+  return tensors;
+}
+
+void write_tensors(const Path& path, const FileTensors& tensors) {
+  std::vector<TensorView> views;
+  for (const auto& [name, tensor] : tensors)
+    views.push_back({name, tensor.dtype, tensor.shape, tensor.bytes});
+  write_safetensors(path, views, {{"format", "pt"}});
+}
+
+/// What lies on hubs and is no adapter of this base: each is refused in one line that names file and place.
+class UnusualAdapter : public Program {
+ protected:
+  using Change = std::function<void(FileTensors&, Json&)>;
+  static constexpr const char* kA = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight";
+  static constexpr const char* kB = "base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight";
+
+  /// The plain adapter of the tiny model, changed, as the folder a.
+  void make(const Change& change) const {
+    FileTensors tensors = tensors_of(kPlain / "adapter_model.safetensors");
+    Json config = read_json(kPlain / "adapter_config.json");
+    change(tensors, config);
+    std::filesystem::create_directories(folder_ / "a");
+    write_tensors(folder_ / "a/adapter_model.safetensors", tensors);
+    write("a/adapter_config.json", to_text(config, 2));
+  }
+  std::string error_of_score(const std::string& model) const {
+    write("rows.jsonl", "{\"input_ids\": [1, 2, 3]}\n");
+    const Outcome outcome = run("score --model '" + model + "' --adapter a rows.jsonl");
+    EXPECT_EQ(outcome.code, 3) << outcome.err;
+    EXPECT_EQ(outcome.out, "");
+    return outcome.err;
+  }
+  std::string error_of(const Change& change) const {
+    make(change);
+    return error_of_score(kBase);
+  }
+
+  const Path kPlain = Path(GRAFT_SOURCE_DIR) / "tests/golden/peft/plain";
+};
+
+TEST_F(UnusualAdapter, AMissingB) {
+  EXPECT_EQ(error_of([](FileTensors& tensors, Json&) { tensors.erase(kB); }), "");
+}
+
+TEST_F(UnusualAdapter, AnExtraKey) {
+  EXPECT_EQ(error_of([](FileTensors& tensors, Json&) {
+              tensors["base_model.model.model.layers.0.self_attn.q_prj.lora_A.weight"] = tensors.at(kA);
+            }),
+            "");
+}
+
+TEST_F(UnusualAdapter, AWrongRank) {
+  EXPECT_EQ(error_of([](FileTensors&, Json& config) { config["r"] = 8; }), "");
+}
+
+TEST_F(UnusualAdapter, NotANumber) {
+  EXPECT_EQ(error_of([](FileTensors& tensors, Json&) {
+              const float nan = std::numeric_limits<float>::quiet_NaN();
+              const auto bytes = std::as_bytes(std::span(&nan, 1));
+              std::copy(bytes.begin(), bytes.end(), tensors.at(kB).bytes.begin());
+            }),
+            "");
+}
+
+TEST_F(UnusualAdapter, AForeignPrefix) {
+  EXPECT_EQ(error_of([](FileTensors& tensors, Json&) {
+              FileTensors renamed;
+              for (auto& [name, tensor] : tensors) renamed[name.substr(17)] = tensor;
+              tensors = renamed;
+            }),
+            "");
+}
+
+TEST_F(UnusualAdapter, AModuleThatIsThereTwice) {
+  EXPECT_EQ(error_of([](FileTensors& tensors, Json&) {
+              tensors["base_model.model.model.layers.0.self_attn.q_proj.lora_A.default.weight"] =
+                  tensors.at(kA);
+            }),
+            "");
+}
+
+TEST_F(UnusualAdapter, ATruncatedFile) {
+  make([](FileTensors&, Json&) {});
+  const Path file = folder_ / "a/adapter_model.safetensors";
+  std::filesystem::resize_file(file, std::filesystem::file_size(file) / 2);
+  EXPECT_EQ(error_of_score(kBase), "");
+}
+
+TEST_F(UnusualAdapter, APickleAlone) {
+  make([](FileTensors&, Json&) {});
+  std::filesystem::rename(folder_ / "a/adapter_model.safetensors", folder_ / "a/adapter_model.bin");
+  EXPECT_EQ(error_of_score(kBase), "");
+}
+
+// PEFT's default, 8, is meant.
+TEST_F(UnusualAdapter, AConfigWithoutARank) {
+  EXPECT_EQ(error_of([](FileTensors&, Json& config) { config.erase("r"); }), "");
+}
+
+TEST_F(UnusualAdapter, AnUnknownType) {
+  EXPECT_EQ(error_of([](FileTensors&, Json& config) { config["peft_type"] = "LOHA"; }), "");
+}
+
+TEST_F(UnusualAdapter, DoraWithoutMagnitudes) {
+  EXPECT_EQ(error_of([](FileTensors&, Json& config) { config["use_dora"] = true; }), "");
+}
+
+TEST_F(UnusualAdapter, OneOfAnotherBase) {
+  write_recipe();
+  ASSERT_EQ(run("train r.yaml train.max_steps=1 lora.r=2").code, 0);
+  std::filesystem::rename(folder_ / "run/adapter", folder_ / "a");
+  std::filesystem::copy(kBase, folder_ / "other", std::filesystem::copy_options::recursive);
+  FileTensors tensors = tensors_of(Path(kBase) / "model.safetensors");
+  for (auto& [name, tensor] : tensors)
+    for (std::size_t i = 1; i < tensor.bytes.size(); i += 2) tensor.bytes[i] ^= std::byte{0x80};  // of bf16
+  write_tensors(folder_ / "other/model.safetensors", tensors);
+  EXPECT_EQ(error_of_score("other"), "");
+}
+
+}  // namespace
+}  // namespace graft
