@@ -7,6 +7,7 @@
 #include "cli/output.h"
 #include "evaluate/compare.h"
 #include "peft/base_identity.h"
+#include "peft/identity_record.h"
 
 namespace graft {
 namespace {

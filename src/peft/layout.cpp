@@ -8,6 +8,7 @@
 #include "base/console.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "peft/methods.h"
 #include "peft/target_modules.h"
 
 namespace graft {
@@ -136,6 +137,8 @@ class Selection {
       const bool even = options_.init != LoraInit::kOrthogonal || r % 2 == 0;
       check(even, code_of(source_), "lora.init: orthogonal factors need an even rank (got ", r, " for ",
             module.path, ")");
+      check(module.kind != ModuleKind::kEmbedding || !starts_from_weight(options_), code_of(source_),
+            "lora.init: pissa and olora start from the weight of a linear, not from ", module.path);
       check_b_bias(module);
       layout_.adapted.push_back(
           {.path = module.path,

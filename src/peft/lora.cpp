@@ -140,14 +140,19 @@ std::vector<StoredTensor> Lora::stored() const {
   return both;
 }
 
-at::Tensor Lora::merge_into(const Linear& /*linear*/, const at::Tensor& rows, std::int64_t first) const {
+at::Tensor Lora::merge_into(const Linear& linear, const at::Tensor& rows, std::int64_t first) const {
+  check_bias_merges(linear);
   return at::addmm(rows, b().narrow(0, first, rows.size(0)), a(), 1.0, factors_.scale);
 }
 
-at::Tensor Lora::merged_bias(const Linear& linear) const {
+void Lora::check_bias_merges(const Linear& linear) const {
   check(linear.bias.defined() || !factors_.b_bias.defined(), linear.name,
         ": a bias on B (lora_bias) cannot be merged: the base has no bias here",
         Hint{"keep the adapter apart"});
+}
+
+at::Tensor Lora::merged_bias(const Linear& linear) const {
+  check_bias_merges(linear);
   return bias_with(linear.bias);
 }
 

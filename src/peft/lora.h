@@ -32,7 +32,6 @@ class Lora : public LinearAdapter {
   std::optional<LoraTerm> term(const Linear& linear, at::ScalarType dtype) const override;
   std::vector<StoredTensor> stored() const override;
   at::Tensor merge_into(const Linear& linear, const at::Tensor& rows, std::int64_t first) const override;
-  /// Error (kBadInput): a bias on B, and the linear has none to add it to.
   at::Tensor merged_bias(const Linear& linear) const override;
 
  protected:
@@ -45,6 +44,8 @@ class Lora : public LinearAdapter {
   std::int64_t factors_version() const;
 
  private:
+  /// Error (kBadInput): a bias on B, and the linear has none to add it to.
+  void check_bias_merges(const Linear& linear) const;
   /// The linear's bias with what B's adds, [out] or undefined.
   at::Tensor bias_with(const at::Tensor& own) const;
 

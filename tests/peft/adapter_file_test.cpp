@@ -272,6 +272,24 @@ TEST(AdapterFile, RefusesEachUnusualFileByName) {
   EXPECT_TRUE(says(other_base, "replaces the base's weight")) << other_base.what();
 }
 
+TEST(AdapterFile, WhatIsTiedMustBeOne) {
+  for (const auto& [name, key] : {std::pair("qwen2_tied_embedding", "base_model.model.lm_head.lora_B.weight"),
+                                  std::pair("qwen2_tied_saved", "base_model.model.lm_head.weight")}) {
+    const TestFolder folder;
+    const Path golden = kPeftGolden / "methods" / name;
+    std::filesystem::copy_file(golden / "adapter_config.json", folder.path() / "adapter_config.json");
+    FileTensors tensors = tensors_of(golden / "adapter_model.safetensors");
+    fill(tensors.at(key), 0.5F);
+    std::vector<TensorView> views;
+    for (const auto& [tensor, value] : tensors)
+      views.push_back({tensor, value.dtype, value.shape, value.bytes});
+    write_safetensors(folder.path() / "adapter_model.safetensors", views, {{"format", "pt"}});
+    Decoder model = load_model({.path = (kGolden / "families/qwen2").string(), .dtype = ComputeDType::kF32});
+    const Error error = error_of([&] { load_adapter(model, folder.path(), ZeroAdapter::kAccept); });
+    EXPECT_TRUE(says(error, std::string(key) + ": differs from the embedding's")) << error.what();
+  }
+}
+
 TEST(AdapterFile, ATruncatedFileIsNamed) {
   const TestFolder folder;
   write_changed(folder.path(), [](FileTensors&, Json&) {});

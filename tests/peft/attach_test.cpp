@@ -116,6 +116,7 @@ TEST(Attach, FreshAdaptersOfEveryKindChangeNothing) {
       with([](LoraOptions& o) { o.method = AdapterMethod::kDora; }),
       with([](LoraOptions& o) { o.method = AdapterMethod::kVera; }),
       with([](LoraOptions& o) { o.method = AdapterMethod::kIa3; }),
+      with([](LoraOptions& o) { o.lora_bias = true; }),
       with([](LoraOptions& o) { o.init = LoraInit::kOrthogonal; }),
       with([](LoraOptions& o) { o.init = LoraInit::kPissa; }),
       with([](LoraOptions& o) { o.init = LoraInit::kPissa, o.pissa_niter = 2; }),
@@ -216,6 +217,55 @@ TEST(Attach, ContinuingAcceptsTheSameModulesInOtherWords) {
   options.target_modules = {.all_linear = false,
                             .pattern = ".*(o_proj|1\\.self_attn\\.k_proj|1\\.mlp\\.gate_proj)"};
   EXPECT_EQ(attach_adapters(model, options, 1).modules.size(), 4U);
+}
+
+Decoder tied_model() {
+  return load_model({.path = (kGolden / "families/qwen2").string(), .dtype = ComputeDType::kF32});
+}
+
+TEST(Attach, ATiedHeadIsStoredTwiceAndTrainedOnce) {
+  LoraOptions options;
+  options.r = 2;
+  options.ensure_weight_tying = true;
+  options.target_modules = {.all_linear = false, .names = {"lm_head"}};
+  const TestFolder folder;
+  Decoder model = tied_model();
+  const AdapterSet set = attach_adapters(model, options, 3);
+  ASSERT_EQ(set.parameters.size(), 2U);
+  EXPECT_EQ(set.stored.size(), 4U);
+  EXPECT_EQ(set.parameter_count(), outline_adapters(tied_model(), options).parameters);
+  for (const Parameter& parameter : set.parameters)
+    parameter.value.detach().copy_(at::randn_like(parameter.value));  // as an optimizer does
+  save_adapter(set, folder.path(), "", {});
+  const auto saved = read_tensors(folder.path() / "adapter_model.safetensors");
+  const std::string embedding = "base_model.model.model.embed_tokens.lora_embedding_",
+                    head = "base_model.model.lm_head.lora_";
+  EXPECT_TRUE(at::equal(saved.at(head + "A.weight"), saved.at(embedding + "B").t()));
+  EXPECT_TRUE(at::equal(saved.at(head + "B.weight"), saved.at(embedding + "A").t()));
+  Decoder other = tied_model();
+  const AdapterSet fresh = attach_adapters(other, options, 4);
+  restore_adapter(fresh, folder.path());
+  for (std::size_t i = 0; i < 2; ++i)
+    EXPECT_TRUE(at::equal(fresh.parameters[i].value, set.parameters[i].value));
+}
+
+TEST(Attach, ABiasOnBIsRefusedWherePeftHasNone) {
+  LoraOptions options;
+  options.lora_bias = true;
+  options.method = AdapterMethod::kDora;
+  Decoder model = tiny_model();
+  const Error dora = error_of([&] { attach_adapters(model, options, 1); });
+  EXPECT_EQ(dora.code(), ExitCode::kUsage);
+  EXPECT_TRUE(says(dora, "lora_bias")) << dora.what();
+  options.method = AdapterMethod::kLora;
+  options.init = LoraInit::kPissa;
+  EXPECT_TRUE(says(error_of([&] { attach_adapters(model, options, 1); }), "lora_bias"));
+  options.init = LoraInit::kKaiming;
+  options.target_modules = {.all_linear = false, .names = {"embed_tokens"}};
+  EXPECT_TRUE(says(error_of([&] { attach_adapters(model, options, 1); }), "embed_tokens"));
+  options.lora_bias = false;
+  options.init = LoraInit::kOlora;
+  EXPECT_TRUE(says(error_of([&] { attach_adapters(model, options, 1); }), "lora.init"));
 }
 
 }  // namespace
