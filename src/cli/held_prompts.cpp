@@ -2,6 +2,7 @@
 
 #include <ATen/Functions.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "base/error.h"
@@ -27,18 +28,13 @@ bool has_tokenizer(const Path& base) {
   return false;
 }
 
-Prompts encoded(const std::string& model) { return held_prompts(load_tokenizer(model)); }
-
-}  // namespace
-
-Prompts held_prompts(const Tokenizer& tokenizer) {
+Prompts encoded(const Tokenizer& tokenizer) {
   Prompts prompts;
   for (const char* text : kPrompts) prompts.push_back(tokenizer.encode(text, SpecialTokens::kAdd).ids);
   return prompts;
 }
 
-Prompts held_prompts(const std::string& base, const ModelConfig& config) {
-  if (has_tokenizer(base)) return encoded(base);
+Prompts random_prompt(const ModelConfig& config) {
   RandomStream random(0);
   std::vector<std::int32_t> tokens(kRandomTokens);
   for (std::int32_t& token : tokens)
@@ -46,9 +42,22 @@ Prompts held_prompts(const std::string& base, const ModelConfig& config) {
   return {tokens};
 }
 
+}  // namespace
+
+Prompts held_prompts(const Tokenizer& tokenizer, const ModelConfig& config) {
+  Prompts prompts = encoded(tokenizer);
+  const bool fit = std::ranges::all_of(
+      prompts, [&](const auto& ids) { return std::ranges::max(ids) < config.vocab_size; });
+  return fit ? prompts : random_prompt(config);
+}
+
+Prompts held_prompts(const std::string& base, const ModelConfig& config) {
+  return has_tokenizer(base) ? held_prompts(load_tokenizer(base), config) : random_prompt(config);
+}
+
 void check_same_tokenizer(const std::string& base, const std::string& written) {
   if (has_tokenizer(base))
-    check(encoded(base) == encoded(written), ExitCode::kInternal, written,
+    check(encoded(load_tokenizer(base)) == encoded(load_tokenizer(written)), ExitCode::kInternal, written,
           ": its tokenizer does not encode as the base's does");
 }
 

@@ -183,17 +183,23 @@ std::string held_as(const ModelOptions& model) {
   return model.quantization == Quantization::kQ8_0 ? "q8_0" : weights_word(model.path);
 }
 
+// The base without its adapters, and what it is asked once they are trained.
+struct Untrained {
+  Decoder model;
+  Prompts prompts;
+};
+
 // What base and adapter predict, for whoever runs the adapter elsewhere: the adapter as it was written.
-void write_golden_beside(const RunFolder& folder, const Decoder& base, const Job& job) {
-  Decoder adapted = base;
+void write_golden_beside(const RunFolder& folder, const Untrained& base, const ModelOptions& options) {
+  Decoder adapted = base.model;
   const auto touched = load_adapter(adapted, folder.adapter(), ZeroAdapter::kAccept).touched;
-  const Prompts prompts = held_prompts(job.tokenizer);
-  const GoldenOrigin origin{.model = base,
+  const GoldenOrigin origin{.model = base.model,
                             .touched = touched,
-                            .base_path = job.recipe.model.path,
-                            .weights = held_as(job.recipe.model),
+                            .base_path = options.path,
+                            .weights = held_as(options),
                             .adapter = folder.adapter()};
-  write_golden(make_golden(origin, prompts, predictions(adapted, prompts), predictions(base, prompts)),
+  const auto& [model, prompts] = base;
+  write_golden(make_golden(origin, prompts, predictions(adapted, prompts), predictions(model, prompts)),
                golden_path(folder.adapter()));
 }
 
@@ -218,8 +224,7 @@ Json report_profile(Profile& profile, const RunFolder& folder) {
   return json;
 }
 
-// `base`: without its adapters.
-ExitCode finish(const TrainingResult& result, const RunFolder& folder, const Job& job, const Decoder& base,
+ExitCode finish(const TrainingResult& result, const RunFolder& folder, const Job& job, const Untrained& base,
                 const RunRecord& record, const TrainArguments& arguments, const Json& profile) {
   if (result.outcome == Outcome::kInterrupted) {
     say("stopped after step " + std::to_string(result.state.step) + "; the state is saved");
@@ -228,7 +233,7 @@ ExitCode finish(const TrainingResult& result, const RunFolder& folder, const Job
     return ExitCode::kStopped;
   }
   write_adapter(folder, result.state, job);
-  write_golden_beside(folder, base, job);
+  write_golden_beside(folder, base, job.recipe.model);
   write_run_record(folder, record, &result.state);
   if (arguments.json)
     print_json(result_document(result, folder, profile));
@@ -257,8 +262,8 @@ ExitCode run_train(const std::vector<std::string>& words) {
   Job job = load_job(std::move(wanted));
   const Recipe& recipe = job.recipe;
   const JobPlan planned = plan_job(job, resumed_options(recipe.train, checkpoint));
-  const Decoder base = load_base(job, planned);
-  Decoder model = base;
+  const Untrained base{load_base(job, planned), held_prompts(*job.tokenizer, job.config)};
+  Decoder model = base.model;
   AdapterSet adapters = attach_adapters(model, recipe.lora, recipe.seed, drawn.get());
   RunRecord record = record_of(job, planned, adapters);
   say(header_text(job, planned));

@@ -60,6 +60,8 @@ void check_lora(const LoraOptions& lora, const YamlNode& tree) {
   of_factors(lora.init != LoraInit::kKaiming, "init");
   of_factors(lora.use_rslora, "use_rslora");
   of_factors(lora.freeze_a, "freeze_a");
+  of_factors(lora.lora_bias, "lora_bias");
+  of_factors(lora.ensure_weight_tying, "ensure_weight_tying");
   of_factors(!lora.rank_pattern.empty(), "rank_pattern");
   of_factors(!lora.alpha_pattern.empty(), "alpha_pattern");
   of_factors(!lora.trainable_tokens.empty(), "trainable_tokens");

@@ -50,6 +50,8 @@ lora:
   bias: lora_only
   use_rslora: true
   freeze_a: true
+  lora_bias: true
+  ensure_weight_tying: true
   init: pissa_niter_4
   feedforward_modules: [w2]
   from: ""
@@ -103,6 +105,8 @@ TEST(Recipe, EveryKeyReachesItsMember) {
   EXPECT_EQ(recipe.lora.trainable_tokens, (std::vector<std::int64_t>{5, 3}));
   EXPECT_EQ(recipe.lora.bias, TrainedBias::kLoraOnly);
   EXPECT_TRUE(recipe.lora.freeze_a);
+  EXPECT_TRUE(recipe.lora.lora_bias);
+  EXPECT_TRUE(recipe.lora.ensure_weight_tying);
   EXPECT_EQ(recipe.lora.init, LoraInit::kPissa);
   EXPECT_EQ(recipe.lora.pissa_niter, 4);
   EXPECT_EQ(recipe.lora.feedforward_modules, std::vector<std::string>{"w2"});
@@ -275,6 +279,7 @@ TEST(Recipe, ValuesOfLoraThatDoNotGoTogetherAreRefusedWithThePlace) {
       {"lora: {trainable_tokens: [a]}", "lora.trainable_tokens[0]"},
       {"lora: {freeze_a: 1}", "lora.freeze_a"},
       {"lora: {method: vera, init: gaussian}", "lora.init: does not go with lora.method"},
+      {"lora: {method: vera, lora_bias: true}", "lora.lora_bias: does not go with lora.method"},
       {"lora: {method: ia3, use_rslora: true}", "lora.use_rslora: does not go with lora.method"},
       {"lora: {method: ia3, bias: all}", "lora.bias: does not go with lora.method"},
       {"lora: {method: vera, rank_pattern: {q_proj: 2}}", "lora.rank_pattern: does not go with lora.method"},
