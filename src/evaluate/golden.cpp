@@ -192,9 +192,11 @@ GoldenTolerance golden_tolerance(GoldenGap gap) {
     case GoldenGap::kOrder:
       return {1e-3, 1e-6, "fp32 on the same weights: only the order of sums differs"};
     case GoldenGap::kRounding:
-      return {1.0, 0.05, "bf16 arithmetic, or weights rounded to 16 bits"};
+      // Measured on SmolLM2-135M with an adapter: 0.5 and 0.001; attention in another order: 0.6.
+      return {2.0, 0.02, "bf16 arithmetic, or weights rounded to 16 bits"};
     default:
-      return {4.0, 0.5, "weights quantised in blocks on one side"};
+      // Q4_0 of the same, which is small and suffers most: 11 and 0.3. Unlikely tokens move far: KL decides.
+      return {20.0, 1.0, "weights quantised in blocks on one side"};
   }
 }
 
