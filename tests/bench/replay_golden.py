@@ -63,9 +63,12 @@ def llama_engine(arguments):
         params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(arguments.lora), 1.0)]
     server = xllamacpp.Server(params)
 
-    def after(ids):
-        reply = server.handle_completions({"prompt": ids, "max_tokens": 1, "temperature": 0.0, "logprobs": 200, "cache_prompt": False})
-        return {entry["id"]: entry["logprob"] for entry in reply["choices"][0]["logprobs"]["content"][0]["top_logprobs"]}
+    def after(ids, tokens=1):
+        reply = server.handle_completions({"prompt": ids, "max_tokens": tokens, "temperature": 0.0, "logprobs": 200, "cache_prompt": False,
+                                           "ignore_eos": True})["choices"][0]
+        if not reply["logprobs"]:  # nothing is said of the first piece of a character before its last
+            return after(ids, 4 * tokens)
+        return {entry["id"]: entry["logprob"] for entry in reply["logprobs"]["content"][0]["top_logprobs"]}
 
     return lambda ids: [after(ids[: t + 1]) for t in range(len(ids))]
 
