@@ -63,21 +63,22 @@ def llama_engine(arguments):
         params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(arguments.lora), 1.0)]
     server = xllamacpp.Server(params)
 
-    def after(ids, tokens=1):
-        reply = server.handle_completions({"prompt": ids, "max_tokens": tokens, "temperature": 0.0, "logprobs": 200, "cache_prompt": False,
-                                           "ignore_eos": True})["choices"][0]
-        if not reply["logprobs"]:  # nothing is said of the first piece of a character before its last
-            return after(ids, 4 * tokens)
-        return {entry["id"]: entry["logprob"] for entry in reply["logprobs"]["content"][0]["top_logprobs"]}
+    def after(ids):
+        reply = server.handle_completions({"prompt": ids, "max_tokens": 1, "temperature": 0.0, "logprobs": 200, "cache_prompt": False})
+        said = reply["choices"][0]["logprobs"]  # nothing where the next token is an end or a part of a character
+        return {entry["id"]: entry["logprob"] for entry in said["content"][0]["top_logprobs"]} if said else None
 
     return lambda ids: [after(ids[: t + 1]) for t in range(len(ids))]
 
 
 def compare(prompt, predicted):
     """Sums over the positions of one prompt."""
-    sums = {"positions": 0, "largest": 0.0, "kl": 0.0, "same_first": 0, "missing": 0, "squares": 0.0, "base_squares": 0.0}
+    sums = {"positions": 0, "unsaid": 0, "largest": 0.0, "kl": 0.0, "same_first": 0, "missing": 0, "squares": 0.0, "base_squares": 0.0}
     rows = zip(prompt["top_ids"], prompt["top_logprobs"], prompt["base_logprobs"], predicted)
     for ids, wanted, of_base, got in rows:
+        if got is None:
+            sums["unsaid"] += 1
+            continue
         seen = [(p, b, got[i]) for i, p, b in zip(ids, wanted, of_base) if i in got]
         sums["positions"] += 1
         sums["missing"] += len(ids) - len(seen)
@@ -94,7 +95,7 @@ def compare(prompt, predicted):
 def report(name, sums):
     positions = sums["positions"]
     print(json.dumps({name: sums["index"], "positions": positions, "largest_difference": sums["largest"],
-                      "kl": sums["kl"] / positions, "top1_agreement": sums["same_first"] / positions, "missing": sums["missing"]}))
+                      "kl": sums["kl"] / positions, "top1_agreement": sums["same_first"] / positions, "missing": sums["missing"], "unsaid": sums["unsaid"]}))
 
 
 def main():

@@ -105,8 +105,7 @@ TEST(Recipe, EveryKeyReachesItsMember) {
   EXPECT_EQ(recipe.lora.trainable_tokens, (std::vector<std::int64_t>{5, 3}));
   EXPECT_EQ(recipe.lora.bias, TrainedBias::kLoraOnly);
   EXPECT_TRUE(recipe.lora.freeze_a);
-  EXPECT_TRUE(recipe.lora.lora_bias);
-  EXPECT_TRUE(recipe.lora.ensure_weight_tying);
+  EXPECT_TRUE(recipe.lora.lora_bias && recipe.lora.ensure_weight_tying);
   EXPECT_EQ(recipe.lora.init, LoraInit::kPissa);
   EXPECT_EQ(recipe.lora.pissa_niter, 4);
   EXPECT_EQ(recipe.lora.feedforward_modules, std::vector<std::string>{"w2"});
