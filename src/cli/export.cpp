@@ -14,6 +14,7 @@
 #include "export/gguf_lora.h"
 #include "export/portable.h"
 #include "model/base_outline.h"
+#include "model/load_in_files.h"
 #include "peft/adapter_set.h"
 #include "peft/rename.h"
 
@@ -44,11 +45,11 @@ class ExportProver {
  public:
   explicit ExportProver(const ExportArguments& arguments)
       : arguments_(arguments),
-        base_(load_model({.path = arguments.model, .dtype = exact_compute_type(arguments.model)})),
+        base_(load_in_files(arguments.model)),
         prompts_(held_prompts(arguments.model, base_.config)),
         of_base_(predictions(base_, prompts_)) {
     Decoder adapted = base_;
-    touched_ = load_adapter(adapted, arguments.adapter, ZeroAdapter::kRefuse).touched;
+    load_adapter(adapted, arguments.adapter, ZeroAdapter::kRefuse);
     wanted_ = predictions(adapted, prompts_);
   }
 
@@ -58,7 +59,6 @@ class ExportProver {
     load_adapter(exported, arguments_.out, ZeroAdapter::kAccept);
     const at::Tensor got = predictions(exported, prompts_);
     const GoldenOrigin origin{.model = base_,
-                              .touched = touched_,
                               .base_path = arguments_.model,
                               .weights = weights_word(arguments_.model),
                               .adapter = arguments_.out};
@@ -75,7 +75,6 @@ class ExportProver {
   Decoder base_;
   Prompts prompts_;
   at::Tensor of_base_, wanted_;  // [T,V]
-  std::vector<std::string> touched_;
 };
 
 // An adapter whose predictions are recorded predicts the same in another form.

@@ -6,6 +6,7 @@
 
 #include "base/sha256.h"
 #include "peft/base_identity.h"
+#include "peft/layout.h"
 #include "store/gguf.h"
 #include "store/safetensors.h"
 
@@ -29,6 +30,13 @@ class TypeCount {
   std::map<DType, std::int64_t> values_;
 };
 
+std::vector<std::string> linears_of(const Decoder& model) {
+  std::vector<std::string> paths;
+  for (const ModuleView& module : modules_of(model))
+    if (module.kind == ModuleKind::kLinear) paths.push_back(module.path);
+  return paths;
+}
+
 }  // namespace
 
 Golden make_golden(const GoldenOrigin& origin, const Prompts& prompts, const at::Tensor& adapted,
@@ -36,7 +44,7 @@ Golden make_golden(const GoldenOrigin& origin, const Prompts& prompts, const at:
   Golden golden{.dtype = origin.model.dtype == at::kFloat ? "fp32" : "bf16",
                 .weights = origin.weights,
                 .base_path = origin.base_path,
-                .fingerprint = base_fingerprint(origin.model, origin.touched, kSigns),
+                .fingerprint = base_fingerprint(origin.model, linears_of(origin.model), kSigns),
                 .adapter_sha256 = adapter_hash(origin.adapter)};
   std::int64_t first = 0;
   for (const auto& prompt : prompts) {

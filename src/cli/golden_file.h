@@ -9,8 +9,7 @@ namespace graft {
 
 /// What made the predictions of a golden file.
 struct GoldenOrigin {
-  const Decoder& model;                     ///< the base
-  const std::vector<std::string>& touched;  ///< its matrices that the adapter changes
+  const Decoder& model;  ///< the base
   std::string base_path;
   std::string weights;  ///< as Golden::weights
   Path adapter;         ///< folder or GGUF LoRA

@@ -6,10 +6,8 @@
 #include <filesystem>
 
 #include "base/error.h"
-#include "base/machine.h"
 #include "base/random.h"
 #include "evaluate/compare.h"
-#include "store/safetensors.h"
 
 namespace graft {
 namespace {
@@ -59,20 +57,6 @@ void check_same_tokenizer(const std::string& base, const std::string& written) {
   if (has_tokenizer(base))
     check(encoded(load_tokenizer(base)) == encoded(load_tokenizer(written)), ExitCode::kInternal, written,
           ": its tokenizer does not encode as the base's does");
-}
-
-ComputeDType exact_compute_type(const std::string& base) {
-  if (!std::filesystem::is_directory(base)) return ComputeDType::kF32;
-  const SafetensorsFolder folder(base);
-  std::uint64_t elements = 0;
-  bool all_bf16 = true;
-  for (const std::string& name : folder.names()) {
-    const TensorView& tensor = *folder.find(name);
-    elements += static_cast<std::uint64_t>(tensor.elements());
-    all_bf16 = all_bf16 && tensor.dtype == DType::kBF16;
-  }
-  const bool fits = elements * sizeof(float) < installed_memory_bytes() / 2;
-  return fits || !all_bf16 ? ComputeDType::kF32 : ComputeDType::kBF16;
 }
 
 at::Tensor predictions(const Decoder& model, const Prompts& prompts) {

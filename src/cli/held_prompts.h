@@ -22,10 +22,6 @@ Prompts held_prompts(const Tokenizer& tokenizer, const ModelConfig& config);
 /// where the base has none.
 void check_same_tokenizer(const std::string& base, const std::string& written);
 
-/// The type in which a base is compared with what is made of it: fp32, in which nothing but weights is
-/// rounded; a bf16 folder that would fill more than half of the memory that way as it is stored.
-ComputeDType exact_compute_type(const std::string& base);
-
 /// Log-probabilities after every token of all prompts, [T,V] fp32.
 at::Tensor predictions(const Decoder& model, const Prompts& prompts);
 

@@ -192,9 +192,8 @@ struct Untrained {
 // What base and adapter predict, for whoever runs the adapter elsewhere: the adapter as it was written.
 void write_golden_beside(const RunFolder& folder, const Untrained& base, const ModelOptions& options) {
   Decoder adapted = base.model;
-  const auto touched = load_adapter(adapted, folder.adapter(), ZeroAdapter::kAccept).touched;
+  load_adapter(adapted, folder.adapter(), ZeroAdapter::kAccept);
   const GoldenOrigin origin{.model = base.model,
-                            .touched = touched,
                             .base_path = options.path,
                             .weights = held_as(options),
                             .adapter = folder.adapter()};
