@@ -65,8 +65,9 @@ def llama_engine(arguments):
 
     def after(ids):
         reply = server.handle_completions({"prompt": ids, "max_tokens": 1, "temperature": 0.0, "logprobs": 200, "cache_prompt": False})
-        said = reply["choices"][0]["logprobs"]  # nothing where the next token is an end or a part of a character
-        return {entry["id"]: entry["logprob"] for entry in said["content"][0]["top_logprobs"]} if said else None
+        # Nothing where the next token is an end or a part of a character.
+        said = (reply["choices"][0]["logprobs"] or {}).get("content")
+        return {entry["id"]: entry["logprob"] for entry in said[0]["top_logprobs"]} if said else None
 
     return lambda ids: [after(ids[: t + 1]) for t in range(len(ids))]
 
