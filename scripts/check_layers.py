@@ -24,14 +24,15 @@ ROOMS = {
     "distributed": "base",
     "model": "base store ops distributed",
     "peft": "base store ops model",
+    "adapters": "base store ops peft",
     "evaluate": "base data ops model peft",
     "train": "base store data ops model peft distributed evaluate",
     "generate": "base text ops model",
-    "export": "base store text model peft evaluate",
+    "export": "base store text model peft adapters evaluate",
     "serve": "base data text model peft generate evaluate",
     "cli": None,
 }
-ENGINE = {"ops", "distributed", "model", "peft", "evaluate", "train", "generate", "export", "serve", "cli"}
+ENGINE = {"ops", "distributed", "model", "peft", "adapters", "evaluate", "train", "generate", "export", "serve", "cli"}
 
 # Library -> the start of its headers, the rooms that may use it.
 LIBRARIES = {

@@ -1,10 +1,10 @@
+#include "adapters/recast.h"
+#include "adapters/writer.h"
 #include "base/format.h"
 #include "base/text.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/output.h"
-#include "peft/adapter_writer.h"
-#include "peft/recast.h"
 
 namespace graft {
 

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <utility>
 
+#include "adapters/combine.h"
 #include "base/console.h"
 #include "base/error.h"
 #include "base/format.h"
@@ -9,7 +10,6 @@
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/output.h"
-#include "peft/combine.h"
 
 namespace graft {
 namespace {

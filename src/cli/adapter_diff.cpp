@@ -1,11 +1,11 @@
 #include <algorithm>
 
+#include "adapters/difference.h"
 #include "base/format.h"
 #include "base/text.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/output.h"
-#include "peft/adapter_difference.h"
 
 namespace graft {
 namespace {

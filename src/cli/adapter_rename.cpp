@@ -1,5 +1,6 @@
 #include <optional>
 
+#include "adapters/rename.h"
 #include "base/console.h"
 #include "base/error.h"
 #include "base/format.h"
@@ -7,7 +8,6 @@
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/output.h"
-#include "peft/rename.h"
 
 namespace graft {
 

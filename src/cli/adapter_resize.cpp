@@ -1,13 +1,13 @@
 #include <algorithm>
 #include <numeric>
 
+#include "adapters/resize.h"
 #include "base/error.h"
 #include "base/format.h"
 #include "base/text.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/output.h"
-#include "peft/resize.h"
 
 namespace graft {
 namespace {

@@ -16,7 +16,7 @@
 #include "model/base_outline.h"
 #include "model/load_in_files.h"
 #include "peft/adapter_set.h"
-#include "peft/rename.h"
+#include "adapters/rename.h"
 
 namespace graft {
 namespace {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "base/json.h"
-#include "peft/portability.h"
+#include "adapters/portability.h"
 
 namespace graft {
 

@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "adapters/writer.h"
 #include "base/error.h"
 #include "base/text.h"
-#include "peft/adapter_writer.h"
 #include "peft/module_scale.h"
 
 namespace graft {

@@ -1,8 +1,8 @@
 #include "peft/adapter_folder.h"
 
-#include "peft/adapter_difference.h"
+#include "adapters/difference.h"
 #include "peft/adapter_maker.h"
-#include "peft/adapter_report.h"
+#include "adapters/report.h"
 #include "peft/identity_record.h"
 #include "peft/module_scale.h"
 

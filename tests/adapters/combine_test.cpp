@@ -1,4 +1,4 @@
-#include "peft/combine.h"
+#include "adapters/combine.h"
 
 #include <cmath>
 

@@ -1,13 +1,13 @@
-#include "peft/adapter_report.h"
+#include "adapters/report.h"
 
 #include <cmath>
 #include <set>
 
+#include "adapters/facts.h"
+#include "adapters/spectrum.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "ops/parallel.h"
-#include "peft/adapter_facts.h"
-#include "peft/adapter_spectrum.h"
 #include "peft/identity_record.h"
 
 namespace graft {

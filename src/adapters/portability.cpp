@@ -1,4 +1,4 @@
-#include "peft/portability.h"
+#include "adapters/portability.h"
 
 #include <algorithm>
 #include <array>

@@ -1,9 +1,9 @@
-#include "peft/adapter_spectrum.h"
+#include "adapters/spectrum.h"
 
 #include <cmath>
 
+#include "adapters/report.h"
 #include "peft/adapter_maker.h"
-#include "peft/adapter_report.h"
 
 namespace graft {
 namespace {

@@ -1,4 +1,4 @@
-#include "peft/adapter_writer.h"
+#include "adapters/writer.h"
 
 #include <ATen/Functions.h>
 

@@ -1,7 +1,7 @@
-#include "peft/resize.h"
+#include "adapters/resize.h"
 
+#include "adapters/recast.h"
 #include "peft/adapter_maker.h"
-#include "peft/recast.h"
 
 namespace graft {
 namespace {

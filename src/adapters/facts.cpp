@@ -1,12 +1,12 @@
-#include "peft/adapter_facts.h"
+#include "adapters/facts.h"
 
 #include <algorithm>
 #include <array>
 #include <map>
 
+#include "adapters/targets.h"
 #include "ops/parallel.h"
 #include "peft/adapter_config.h"
-#include "peft/adapter_targets.h"
 #include "peft/module_scale.h"
 
 namespace graft {

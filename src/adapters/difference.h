@@ -3,8 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "adapters/spectrum.h"
 #include "peft/adapter_folder.h"
-#include "peft/adapter_spectrum.h"
 
 namespace graft {
 

@@ -1,4 +1,4 @@
-#include "peft/adapter_difference.h"
+#include "adapters/difference.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,12 +1,12 @@
-#include "peft/resize.h"
+#include "adapters/resize.h"
 
 #include <ATen/Functions.h>
 
 #include <utility>
 
-#include "peft/adapter_spectrum.h"
-#include "peft/adapter_writer.h"
-#include "peft/in_order.h"
+#include "adapters/in_order.h"
+#include "adapters/spectrum.h"
+#include "adapters/writer.h"
 #include "peft/module_scale.h"
 
 namespace graft {

@@ -1,4 +1,4 @@
-#include "peft/merged_factors.h"
+#include "adapters/merged_factors.h"
 
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
@@ -7,10 +7,10 @@
 #include <tuple>
 #include <utility>
 
+#include "adapters/spectrum.h"
 #include "base/error.h"
 #include "base/machine.h"
 #include "base/random.h"
-#include "peft/adapter_spectrum.h"
 
 namespace graft {
 namespace {

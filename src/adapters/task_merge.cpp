@@ -1,4 +1,4 @@
-#include "peft/task_merge.h"
+#include "adapters/task_merge.h"
 
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>

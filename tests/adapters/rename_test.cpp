@@ -1,4 +1,4 @@
-#include "peft/rename.h"
+#include "adapters/rename.h"
 
 #include "peft/adapter_maker.h"
 #include "peft/identity_record.h"

@@ -1,12 +1,12 @@
-#include "peft/rename.h"
+#include "adapters/rename.h"
 
 #include <algorithm>
 #include <set>
 
+#include "adapters/targets.h"
+#include "adapters/writer.h"
 #include "base/error.h"
 #include "base/text.h"
-#include "peft/adapter_targets.h"
-#include "peft/adapter_writer.h"
 #include "peft/identity_record.h"
 #include "peft/module_scale.h"
 

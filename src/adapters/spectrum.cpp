@@ -1,4 +1,4 @@
-#include "peft/adapter_spectrum.h"
+#include "adapters/spectrum.h"
 
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>

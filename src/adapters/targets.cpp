@@ -1,4 +1,4 @@
-#include "peft/adapter_targets.h"
+#include "adapters/targets.h"
 
 #include <algorithm>
 

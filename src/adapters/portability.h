@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-#include "peft/adapter_facts.h"
+#include "adapters/facts.h"
 
 namespace graft {
 

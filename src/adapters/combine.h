@@ -3,8 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "adapters/merged_factors.h"
 #include "peft/adapter_folder.h"
-#include "peft/merged_factors.h"
 
 namespace graft {
 

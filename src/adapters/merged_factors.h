@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "peft/task_merge.h"
+#include "adapters/task_merge.h"
 
 namespace graft {
 

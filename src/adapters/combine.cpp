@@ -1,4 +1,4 @@
-#include "peft/combine.h"
+#include "adapters/combine.h"
 
 #include <algorithm>
 #include <cmath>
@@ -6,14 +6,14 @@
 #include <set>
 #include <utility>
 
+#include "adapters/in_order.h"
+#include "adapters/targets.h"
+#include "adapters/writer.h"
 #include "base/console.h"
 #include "base/error.h"
 #include "base/random.h"
 #include "base/text.h"
-#include "peft/adapter_targets.h"
-#include "peft/adapter_writer.h"
 #include "peft/identity_record.h"
-#include "peft/in_order.h"
 
 namespace graft {
 namespace {

@@ -1,11 +1,11 @@
-#include "peft/recast.h"
+#include "adapters/recast.h"
 
 #include <ATen/Functions.h>
 #include <ATen/TensorOperators.h>
 
 #include <cmath>
 
-#include "peft/adapter_writer.h"
+#include "adapters/writer.h"
 
 namespace graft {
 CastReport cast_adapter(const AdapterFolder& adapter, DType dtype, const Path& out) {
