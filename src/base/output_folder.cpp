@@ -8,6 +8,7 @@
 
 #include "base/descriptor.h"
 #include "base/file.h"
+#include "base/staged_output.h"
 #include "base/text.h"
 
 namespace graft {
@@ -82,6 +83,24 @@ void OutputFolder::commit() {
   if (error == EEXIST || error == ENOTEMPTY) fail_exists(path_);
   if (error != 0) fail_file(ExitCode::kResource, path_, "rename to", error);
   committed_ = true;
+  sync_path(parent_of(path_));
+}
+
+StagedOutput::StagedOutput(const Path& path)
+    : folder_(path), path_(without_trailing_slash(path)), place_(folder_.temporary() / path_.filename()) {}
+
+void StagedOutput::commit() {
+  sync_tree(folder_.temporary());
+  for (const auto& entry : fs::directory_iterator(folder_.temporary())) {
+    if (entry.path() == place_) continue;
+    const Path to = parent_of(path_) / entry.path().filename();
+    int error = fault_of("rename", to);
+    if (error == 0 && ::rename(entry.path().c_str(), to.c_str()) != 0) error = errno;
+    if (error != 0) fail_file(ExitCode::kResource, to, "rename to", error);
+  }
+  const int error = rename_to_new(place_, path_);
+  if (error == EEXIST || error == ENOTEMPTY) fail_exists(path_);
+  if (error != 0) fail_file(ExitCode::kResource, path_, "rename to", error);
   sync_path(parent_of(path_));
 }
 

@@ -5,6 +5,7 @@
 #include "base/console.h"
 #include "base/error.h"
 #include "base/format.h"
+#include "base/staged_output.h"
 #include "base/text.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
@@ -67,19 +68,20 @@ void print_gguf(const ConvertArguments& arguments, const Difference& difference,
 ExitCode convert_to_gguf(const ConvertArguments& arguments) {
   const GgufTypes& types = parse_gguf_types(arguments.type);
   std::optional<Decoder> model = load_in_files(arguments.model);
-  const GgufReport report = write_gguf_model(*model, arguments.model, arguments.out, types);
-  check_same_tokenizer(arguments.model, arguments.out);
+  StagedOutput output(arguments.out);
+  const GgufReport report = write_gguf_model(*model, arguments.model, output.place(), types);
+  check_same_tokenizer(arguments.model, output.place());
   const Prompts prompts = held_prompts(arguments.model, model->config);
   const at::Tensor wanted = predictions(*model, prompts);
   model.reset();  // one model in memory at a time
-  const Difference difference = compare(wanted, predictions(load_in_files(arguments.out), prompts));
-  if (!(difference.kl <= kLargestKl)) {
-    graft::remove_all(arguments.out);
+  const Difference difference = compare(wanted, predictions(load_in_files(output.place()), prompts));
+  // The negation also catches a divergence that is no number.
+  if (!(difference.kl <= kLargestKl))
     fail(ExitCode::kInternal, arguments.out, ": differs from the model it was made of (KL ", difference.kl,
          ", want at most ", kLargestKl, ")");
-  }
   if (arguments.modelfile)
-    write_modelfile(arguments.out, Path(arguments.out).replace_extension(".Modelfile"));
+    write_modelfile(output.place(), Path(output.place()).replace_extension(".Modelfile"));
+  output.commit();
   print_gguf(arguments, difference, report);
   return ExitCode::kDone;
 }

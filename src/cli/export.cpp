@@ -2,9 +2,11 @@
 #include <optional>
 #include <sstream>
 
+#include "adapters/rename.h"
 #include "base/console.h"
 #include "base/error.h"
 #include "base/format.h"
+#include "base/staged_output.h"
 #include "base/text.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
@@ -16,13 +18,13 @@
 #include "model/base_outline.h"
 #include "model/load_in_files.h"
 #include "peft/adapter_set.h"
-#include "adapters/rename.h"
 
 namespace graft {
 namespace {
 
 struct ExportArguments {
   std::string model, adapter, to, out, type = "f32";
+  std::string place;  ///< where it is made until it is proven
   bool json = false;
 };
 
@@ -56,12 +58,12 @@ class ExportProver {
   // Reads the written file again. It replaces the adapter, so it must not be nearer to the bare base.
   ExportProof prove() const {
     Decoder exported = base_;
-    load_adapter(exported, arguments_.out, ZeroAdapter::kAccept);
+    load_adapter(exported, arguments_.place, ZeroAdapter::kAccept);
     const at::Tensor got = predictions(exported, prompts_);
     const GoldenOrigin origin{.model = base_,
                               .base_path = arguments_.model,
                               .weights = weights_word(arguments_.model),
-                              .adapter = arguments_.out};
+                              .adapter = arguments_.place};
     ExportProof proof{make_golden(origin, prompts_, wanted_, of_base_), compare(wanted_, got),
                       compare(wanted_, of_base_)};
     check(proof.exported.rms < compare(of_base_, got).rms, ExitCode::kNumerics, arguments_.out,
@@ -89,14 +91,14 @@ void carry_golden(const ExportArguments& arguments) {
     warn(recorded.string() + ": of another adapter than the one beside it; not copied");
     return;
   }
-  golden.adapter_sha256 = adapter_hash(arguments.out);
-  write_golden(golden, golden_path(arguments.out));
+  golden.adapter_sha256 = adapter_hash(arguments.place);
+  write_golden(golden, golden_path(arguments.place));
 }
 
 Json export_gguf(const ExportArguments& arguments, const AdapterFolder& adapter) {
   const DType type = parse_lora_type(arguments.type);
   const LoraExport report =
-      write_gguf_lora(outline_model({.path = arguments.model}).model, adapter, arguments.out, type);
+      write_gguf_lora(outline_model({.path = arguments.model}).model, adapter, arguments.place, type);
   if (!arguments.json)
     print(arguments.out + ": " + counted(report.modules, "module") +
           format(", adapter.lora.alpha %g", report.alpha) +
@@ -109,7 +111,7 @@ Json export_gguf(const ExportArguments& arguments, const AdapterFolder& adapter)
 }
 
 Json export_portable(const ExportArguments& arguments, const AdapterFolder& adapter) {
-  const PortableExport report = write_portable(adapter, arguments.out);
+  const PortableExport report = write_portable(adapter, arguments.place);
   if (!arguments.json)
     print(arguments.out + ": " + counted(report.modules, "module") + " of rank " +
           std::to_string(report.rank) + ", scale 1" +
@@ -119,7 +121,7 @@ Json export_portable(const ExportArguments& arguments, const AdapterFolder& adap
 }
 
 Json export_peft(const ExportArguments& arguments, const AdapterFolder& adapter) {
-  const RenamedKeys renamed = rename_adapter(adapter, std::nullopt, arguments.out);
+  const RenamedKeys renamed = rename_adapter(adapter, std::nullopt, arguments.place);
   if (!arguments.json) print(arguments.out + ": " + counted(std::ssize(renamed), "key") + " renamed\n");
   return {{"out", arguments.out}, {"renamed", renamed.size()}};
 }
@@ -127,16 +129,6 @@ Json export_peft(const ExportArguments& arguments, const AdapterFolder& adapter)
 Json export_adapter(const ExportArguments& arguments, const AdapterFolder& adapter) {
   if (arguments.to == "gguf-lora") return export_gguf(arguments, adapter);
   return arguments.to == "portable" ? export_portable(arguments, adapter) : export_peft(arguments, adapter);
-}
-
-// What does not survive its proof is not left behind.
-ExportProof proven(const ExportArguments& arguments, const ExportProver& prover) {
-  try {
-    return prover.prove();
-  } catch (const Error&) {
-    remove_all(arguments.out);
-    throw;
-  }
 }
 
 void report_proof(const ExportArguments& arguments, const ExportProof& proof, Json& report) {
@@ -183,14 +175,17 @@ ExitCode run_export(const std::vector<std::string>& words) {
   const AdapterFolder adapter = open_adapter_folder(arguments.adapter);
   std::optional<ExportProver> prover;
   if (!arguments.model.empty()) prover.emplace(arguments);
+  StagedOutput output(arguments.out);
+  arguments.place = output.place().string();
   Json report = export_adapter(arguments, adapter);
   if (prover) {
-    const ExportProof proof = proven(arguments, *prover);
-    write_golden(proof.golden, golden_path(arguments.out));
+    const ExportProof proof = prover->prove();
+    write_golden(proof.golden, golden_path(arguments.place));
     report_proof(arguments, proof, report);
   } else {
     carry_golden(arguments);
   }
+  output.commit();
   if (arguments.json) print_json(report);
   return ExitCode::kDone;
 }

@@ -5,6 +5,7 @@
 #include "base/console.h"
 #include "base/error.h"
 #include "base/format.h"
+#include "base/staged_output.h"
 #include "base/text.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
@@ -65,13 +66,16 @@ std::optional<MergeArguments> parse(const std::vector<std::string>& words) {
 void check_kept(const Difference& from_adapted, const Difference& from_base,
                 const MergeArguments& arguments) {
   if (from_adapted.rms < from_base.rms) return;
-  remove_all(arguments.out);
-  fail(ExitCode::kNumerics, arguments.out,
-       ": the merged model lost the adapter: it differs from base and adapter by ", from_adapted.rms,
-       " (rms), from the bare base by ", from_base.rms,
-       Hint{arguments.type == "f32"
-                ? "the adapter changes hardly anything"
-                : "its effect is smaller than the rounding of the weights: use --type f32"});
+  fail(
+      ExitCode::kNumerics, arguments.out,
+      ": the merged model lost the adapter: it differs from base and adapter by ", from_adapted.rms,
+      " (rms), from the bare base by ", from_base.rms,
+      Hint{
+          arguments.type == "f32" ? "the adapter changes hardly anything"
+          : arguments.gguf()
+              ? "its effect is smaller than the rounding of the weights: use --type q8_0 or bf16, or keep it "
+                "apart with export --to gguf-lora"
+              : "its effect is smaller than the rounding of the weights: use --type f32"});
 }
 
 std::string default_type(const MergeArguments& arguments) {
@@ -88,16 +92,16 @@ std::optional<ChatTemplate> trained_template(const MergeArguments& arguments) {
 }
 
 // What the merge wrote, besides the proof that follows.
-GgufReport write_merged(const Decoder& model, const MergeArguments& arguments) {
+GgufReport write_merged(const Decoder& model, const MergeArguments& arguments, const Path& to) {
   const std::optional<ChatTemplate> trained = trained_template(arguments);
   const ChatTemplate* chat = trained ? &*trained : nullptr;
   if (!arguments.gguf()) {
-    write_hf_folder(model, arguments.model, arguments.out, parse_weight_type(arguments.type), chat);
+    write_hf_folder(model, arguments.model, to, parse_weight_type(arguments.type), chat);
     return {};
   }
   std::optional<GgufTypes> types;
   if (arguments.type != "keep") types = parse_gguf_types(arguments.type);
-  return write_gguf_model(model, arguments.model, arguments.out, types, chat);
+  return write_gguf_model(model, arguments.model, to, types, chat);
 }
 
 void check_type(const MergeArguments& arguments) {
@@ -138,8 +142,9 @@ ExitCode run_merge(const std::vector<std::string>& words) {
   const OtherBase other = arguments->force ? OtherBase::kWarn : OtherBase::kRefuse;
   std::optional<AdapterShelf> shelf(load_in_files(arguments->model));
   shelf->add(kAdapter, arguments->adapter, 1.0, ZeroAdapter::kRefuse, other);
-  const GgufReport report = write_merged(shelf->with(kAdapter), *arguments);
-  check_same_tokenizer(arguments->model, arguments->out);
+  StagedOutput output(arguments->out);
+  const GgufReport report = write_merged(shelf->with(kAdapter), *arguments, output.place());
+  check_same_tokenizer(arguments->model, output.place());
 
   const Prompts prompts = held_prompts(arguments->model, shelf->with(kAdapter).config);
   const at::Tensor wanted = predictions(shelf->with(kAdapter), prompts);
@@ -150,12 +155,13 @@ ExitCode run_merge(const std::vector<std::string>& words) {
                             .adapter = arguments->adapter};
   const Golden golden = make_golden(origin, prompts, wanted, of_base);
   shelf.reset();  // one model in memory at a time
-  const at::Tensor got = predictions(load_in_files(arguments->out), prompts);
+  const at::Tensor got = predictions(load_in_files(output.place()), prompts);
   const Difference merged = compare(wanted, got);
   check_kept(merged, compare(of_base, got), *arguments);
-  write_golden(golden, golden_path(arguments->out));
+  write_golden(golden, golden_path(output.place()));
   if (arguments->modelfile)
-    write_modelfile(arguments->out, Path(arguments->out).replace_extension(".Modelfile"));
+    write_modelfile(output.place(), Path(output.place()).replace_extension(".Modelfile"));
+  output.commit();
   print_result(*arguments, merged, compare(wanted, of_base), report);
   return ExitCode::kDone;
 }

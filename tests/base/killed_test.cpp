@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "base/file.h"
+#include "base/staged_output.h"
 #include "temporary_folder.h"
 
 namespace graft {
@@ -58,6 +59,27 @@ TEST(Killed, AFolderIsWholeOrAbsentAndTheNextRunStepsAside) {
     EXPECT_TRUE(is_whole_folder(place / "out")) << "operation " << strike;
   }
   EXPECT_GT(left_behind, 10);
+}
+
+TEST(Killed, WhatIsStagedAppearsLastAndWhole) {
+  const auto write = [](const Path& path) {
+    StagedOutput output(path);
+    write_file(output.place(), std::string(200000, 'm'));
+    write_file(output.place().parent_path() / "m.note", "n");
+    output.commit();
+  };
+  int strike = 0, hidden = 0;
+  for (bool killed = true; killed; ++strike) {
+    const TemporaryFolder place;
+    killed = killed_at(strike, [&] { write(place / "m.gguf"); });
+    if (!std::filesystem::exists(place / "m.gguf")) {
+      hidden += place.entries() > 0 ? 1 : 0;
+      write(place / "m.gguf");
+    }
+    EXPECT_EQ(read_file(place / "m.gguf", kLimit).size(), 200000U) << "operation " << strike;
+    EXPECT_EQ(read_file(place / "m.note", kLimit), "n") << "operation " << strike;
+  }
+  EXPECT_GT(hidden, 10);
 }
 
 TEST(Killed, AFileIsTheOldOneOrTheNewOne) {

@@ -3,6 +3,7 @@
 #include <cerrno>
 
 #include "base/file.h"
+#include "base/staged_output.h"
 #include "expect_error.h"
 #include "temporary_folder.h"
 
@@ -36,6 +37,28 @@ TEST(OutputFolder, MakesItsParentsAndTakesATrailingSlash) {
   OutputFolder output((folder / "x" / "y").string() + "/");
   output.commit();
   EXPECT_TRUE(std::filesystem::is_directory(folder / "x" / "y"));
+}
+
+TEST(StagedOutput, ShowsNothingUntilAllOfItIsThere) {
+  const TemporaryFolder folder;
+  write_file(folder / "m.note", "old");
+  {
+    const StagedOutput output(folder / "m.gguf");
+    write_file(output.place(), "never proven");
+    EXPECT_FALSE(std::filesystem::exists(folder / "m.gguf"));
+  }
+  EXPECT_EQ(folder.entries(), 1U);
+  {
+    StagedOutput output(folder / "m.gguf");
+    EXPECT_EQ(output.place().filename(), "m.gguf");
+    write_file(output.place(), "model");
+    write_file(output.place().parent_path() / "m.note", "new");
+    output.commit();
+  }
+  EXPECT_EQ(folder.entries(), 2U);
+  EXPECT_EQ(read_file(folder / "m.gguf", 100), "model");
+  EXPECT_EQ(read_file(folder / "m.note", 100), "new");
+  EXPECT_THROW(StagedOutput(folder / "m.gguf"), Error);
 }
 
 TEST(OutputFolder, RefusesAPathThatExists) {
