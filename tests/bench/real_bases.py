@@ -82,12 +82,16 @@ def fetch(folder, base):
 
 
 def mend_tokenizer(tokenizer, path):
-    """transformers 5.23 knows no pre-tokenizer "smollm" and takes GPT-2's; SmolLM2's own splits digits first. It finds no chat
-    template either where the tokenizer's class is chosen by the architecture."""
+    """What transformers 5.23 does not take from a GGUF. It knows no pre-tokenizer "smollm" and takes GPT-2's; SmolLM2's own
+    splits digits first. Of "qwen2" it misses the NFC with which Qwen's own tokenizer.json begins. It finds no chat template
+    where the tokenizer's class is chosen by the architecture."""
     from gguf import GGUFReader
-    from tokenizers import pre_tokenizers
+    from tokenizers import normalizers, pre_tokenizers
     fields = GGUFReader(path).fields
-    if "tokenizer.ggml.pre" in fields and fields["tokenizer.ggml.pre"].contents() == "smollm":
+    kind = fields["tokenizer.ggml.pre"].contents() if "tokenizer.ggml.pre" in fields else ""
+    if kind == "qwen2":
+        tokenizer.backend_tokenizer.normalizer = normalizers.NFC()
+    if kind == "smollm":
         tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
             [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
     if tokenizer.chat_template is None and "tokenizer.chat_template" in fields:
