@@ -37,9 +37,13 @@ TEST_F(Merge, EveryTypeOfAGgufComesFromAFolderAndFromAGguf) {
       const Json report = merged(base, std::string("--format gguf --type ") + type.word + " --out " + name);
       EXPECT_LT(report["kl"], report["adapter_kl"]) << name;
       EXPECT_EQ(report["type"], type.word);
-      if (type.file_type == 0) EXPECT_LT(report["largest_difference"], 1e-4) << name;
+      if (type.file_type == 0) {
+        EXPECT_LT(report["largest_difference"], 1e-4) << name;
+      }
       if (type.file_type == 2) least_bits = report["kl"];
-      if (type.file_type == 7) EXPECT_LT(report["kl"], 0.01) << name;
+      if (type.file_type == 7) {
+        EXPECT_LT(report["kl"], 0.01) << name;
+      }
       const GgufFile file(folder_ / name);
       EXPECT_EQ(file.integer("general.file_type"), type.file_type) << name;
       EXPECT_TRUE(load_tokenizer(folder_ / name).chat_template().has_value()) << name;

@@ -16,7 +16,7 @@ milliseconds() {
 
 # kill_often OUT WORDS…: `graft WORDS --out OUT` (or OUT in place of @) is killed at moments spread over its life
 kill_often() {
-  local out=$1 words=() word
+  local out=$1 words=() word beside=${1%.gguf}.golden.json  # appears before what it belongs to
   shift
   for word in "$@"; do words+=("${word/@/$out}"); done
   local whole=$WORK/whole life
@@ -36,9 +36,9 @@ kill_often() {
   expect_exit 0 "$GRAFT" "${words[@]}"
   diff -r "$whole" "$out" || fail "another result after being killed: ${words[*]}"
   local left
-  left=$(find outs -mindepth 1 -maxdepth 1 ! -path "$out" ! -name '.*.tmp-*')
+  left=$(find outs -mindepth 1 -maxdepth 1 ! -path "$out" ! -path "$beside" ! -name '.*.tmp-*')
   [ -z "$left" ] || fail "left under a name of its own: $left"
-  rm -rf outs/.[a-z]* "$out" "$whole"
+  rm -rf outs/.[a-z]* "$out" "$beside" "$whole"
 }
 
 RANDOM=4712
