@@ -23,6 +23,8 @@ bool names_line(std::string_view source) {
          source.find_first_not_of("0123456789", colon + 1) == std::string_view::npos;
 }
 
+constexpr char kObjectBegin = '{', kObjectEnd = '}';
+
 class JsonParser {
  public:
   JsonParser(std::string_view text, std::string_view source, const JsonLimits& limits)
@@ -82,7 +84,7 @@ class JsonParser {
 
   Json parse_value(int depth) {
     switch (peek()) {
-      case '{':
+      case kObjectBegin:
         return parse_object(depth + 1);
       case '[':
         return parse_array(depth + 1);
@@ -137,7 +139,7 @@ class JsonParser {
     ++position_;
     std::vector<Member> members;
     skip_space();
-    if (take('}')) return Json::object();
+    if (take(kObjectEnd)) return Json::object();
     while (true) {
       skip_space();
       const std::size_t key_position = position_;
@@ -148,7 +150,7 @@ class JsonParser {
       skip_space();
       members.push_back({std::move(key), key_position, parse_value(depth)});
       skip_space();
-      if (take('}')) return object_of(members);
+      if (take(kObjectEnd)) return object_of(members);
       if (!take(',')) fail_unexpected("`,` or `}`");
     }
   }

@@ -31,7 +31,7 @@ struct Remarks {
 bool holds_lines(const DataFile& file) {
   if (file.extension() == ".txt") return true;
   const std::string_view text = trim(file.text());
-  return text.empty() || (text.front() != '{' && text.front() != '[');
+  return text.empty() || !(text.starts_with("{") || text.starts_with("["));
 }
 
 std::vector<PromptRow> read_lines(const DataFile& file) {

@@ -48,7 +48,7 @@ std::size_t header_length(std::span<const std::byte> bytes, const std::string& s
 Json parse_header(std::span<const std::byte> bytes, const std::string& source) {
   const std::size_t length = header_length(bytes, source);
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()) + 8, length);
-  check(trim(text).starts_with('{'), printable(source), " @byte 8: the header is no JSON object");
+  check(trim(text).starts_with("{"), printable(source), " @byte 8: the header is no JSON object");
   const std::string where = source + " @byte 8, header";
   return parse_json(text, where, {.max_bytes = kMaxHeaderBytes, .max_depth = 64});
 }

@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-import xllamacpp
+from llama_server import llama_server
 
 PROMPTS = [
     "The capital of France is",
@@ -65,18 +65,6 @@ def scores_of(arguments, prompts, folder):
     return [dict(map(tuple, line["top"])) for line in lines if "top" in line]
 
 
-def llama_server(arguments):
-    params = xllamacpp.CommonParams()
-    params.model.path = str(arguments.gguf)
-    params.n_ctx, params.n_parallel, params.warmup, params.cpuparams.n_threads = 512, 1, False, 2
-    params.verbosity = 0
-    params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
-    params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
-    if arguments.lora:
-        params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(arguments.lora), 1.0)]
-    return xllamacpp.Server(params)
-
-
 def complete(server, ids, tokens):
     return server.handle_completions({"prompt": ids, "max_tokens": tokens, "temperature": 0.0, "logprobs": 8 * TOP,
                                       "cache_prompt": False})["choices"][0]
@@ -103,7 +91,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         prompts = prompts_of(arguments, folder)
         wanted = scores_of(arguments, prompts, folder)
-    server = llama_server(arguments)
+    server = llama_server(arguments.gguf, arguments.lora)
     largest, missing, same_first, same_answer, held_back = 0.0, 0, 0, 0, 0
     for prompt, ids, want in zip(PROMPTS, prompts, wanted):
         got, answer = llama_answer(server, ids, ANSWER_TOKENS)

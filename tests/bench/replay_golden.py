@@ -51,17 +51,9 @@ def peft_engine(arguments):
 
 def llama_engine(arguments):
     """The same of llama.cpp: of its 200 likeliest tokens after each beginning of the prompt."""
-    import xllamacpp
+    from llama_server import llama_server
 
-    params = xllamacpp.CommonParams()
-    params.model.path = str(arguments.gguf)
-    params.n_ctx, params.n_parallel, params.warmup, params.cpuparams.n_threads = 512, 1, False, 2
-    params.verbosity = 0
-    params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
-    params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
-    if arguments.lora:
-        params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(arguments.lora), 1.0)]
-    server = xllamacpp.Server(params)
+    server = llama_server(arguments.gguf, arguments.lora)
 
     def after(ids):
         reply = server.handle_completions({"prompt": ids, "max_tokens": 1, "temperature": 0.0, "logprobs": 200, "cache_prompt": False})

@@ -1,52 +1,23 @@
 #include <cmath>
 #include <filesystem>
-#include <functional>
 #include <limits>
-#include <map>
 
 #include "cli/program.h"
-#include "store/safetensors.h"
+#include "peft/changed_adapter.h"
 
 namespace graft {
 namespace {
 
-struct FileTensor {
-  DType dtype;
-  std::vector<std::int64_t> shape;
-  std::vector<std::byte> bytes;
-};
-using FileTensors = std::map<std::string, FileTensor>;
-
-FileTensors tensors_of(const Path& path) {
-  FileTensors tensors;
-  const SafetensorsFile file(path);
-  for (const TensorView& view : file.tensors())
-    tensors[view.name] = {view.dtype, view.shape, {view.bytes.begin(), view.bytes.end()}};
-  return tensors;
-}
-
-void write_tensors(const Path& path, const FileTensors& tensors) {
-  std::vector<TensorView> views;
-  for (const auto& [name, tensor] : tensors)
-    views.push_back({name, tensor.dtype, tensor.shape, tensor.bytes});
-  write_safetensors(path, views, {{"format", "pt"}});
-}
-
 /// What lies on hubs and is no adapter of this base: each is refused in one line that names file and place.
 class UnusualAdapter : public Program {
  protected:
-  using Change = std::function<void(FileTensors&, Json&)>;
   static constexpr const char* kA = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight";
   static constexpr const char* kB = "base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight";
 
   /// The plain adapter of the tiny model, changed, as the folder a.
-  void make(const Change& change) const {
-    FileTensors tensors = tensors_of(kPlain / "adapter_model.safetensors");
-    Json config = read_json(kPlain / "adapter_config.json");
-    change(tensors, config);
+  void make(const AdapterChange& change) const {
     std::filesystem::create_directories(folder_ / "a");
-    write_tensors(folder_ / "a/adapter_model.safetensors", tensors);
-    write("a/adapter_config.json", to_text(config, 2));
+    write_changed_adapter(kPlain, folder_ / "a", change);
   }
   std::string error_of_score(const std::string& model) const {
     write("rows.jsonl", "{\"input_ids\": [1, 2, 3]}\n");
@@ -55,7 +26,7 @@ class UnusualAdapter : public Program {
     EXPECT_EQ(outcome.out, "");
     return outcome.err;
   }
-  std::string error_of(const Change& change) const {
+  std::string error_of(const AdapterChange& change) const {
     make(change);
     return error_of_score(kBase);
   }

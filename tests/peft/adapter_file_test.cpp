@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "kernels/dtype.h"
+#include "peft/changed_adapter.h"
 #include "peft/fixture.h"
 
 namespace graft {
@@ -12,35 +13,12 @@ namespace {
 
 constexpr char kQ[] = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight";
 
-/// A tensor of a file under construction.
-struct FileTensor {
-  DType dtype = DType::kF32;
-  std::vector<std::int64_t> shape;
-  std::vector<std::byte> bytes;
-};
-using FileTensors = std::map<std::string, FileTensor>;
-
-FileTensors tensors_of(const Path& path) {
-  FileTensors tensors;
-  const SafetensorsFile file(path);
-  for (const TensorView& view : file.tensors())
-    tensors[view.name] = {view.dtype, view.shape, {view.bytes.begin(), view.bytes.end()}};
-  return tensors;
-}
-
 /// The plain golden adapter, written into `folder` after `change`.
-void write_changed(const Path& folder, const std::function<void(FileTensors&, Json&)>& change) {
-  FileTensors tensors = tensors_of(kPeftGolden / "plain/adapter_model.safetensors");
-  Json config = read_json(kPeftGolden / "plain/adapter_config.json");
-  change(tensors, config);
-  std::vector<TensorView> views;
-  for (const auto& [name, tensor] : tensors)
-    views.push_back({name, tensor.dtype, tensor.shape, tensor.bytes});
-  write_safetensors(folder / "adapter_model.safetensors", views, {{"format", "pt"}});
-  write_file(folder / "adapter_config.json", to_text(config, 2));
+void write_changed(const Path& folder, const AdapterChange& change) {
+  write_changed_adapter(kPeftGolden / "plain", folder, change);
 }
 
-Error load_error(const std::function<void(FileTensors&, Json&)>& change) {
+Error load_error(const AdapterChange& change) {
   const TestFolder folder;
   write_changed(folder.path(), change);
   Decoder model = tiny_model();
