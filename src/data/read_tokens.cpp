@@ -22,7 +22,7 @@ std::vector<std::int32_t> labels_of(const JsonView& list) {
   labels.reserve(list.size());
   list.each_element([&](const JsonView& label) {
     const std::int64_t value = label.as_int();
-    check(value == kIgnoreLabel || (value >= 0 && value <= kMaxId), label.where(), ": got ", value,
+    check(value == kIgnoreLabel || (value >= 0 && value <= kMaxId), label, ": got ", value,
           ", want a token id or -100 (no loss)");
     labels.push_back(static_cast<std::int32_t>(value));
   });
@@ -37,12 +37,11 @@ RowValue read_tokens(const JsonView& row, PromptForm) {
   TokenRow tokens{.ids = ids_of(row.at("input_ids")), .labels = {}};
   const auto labels = row.find("labels");
   tokens.labels = labels ? labels_of(*labels) : tokens.ids;
-  check(tokens.labels.size() == tokens.ids.size(), labels ? labels->where() : row.where(), ": got ",
-        tokens.labels.size(), " labels for ", tokens.ids.size(), " input_ids, want as many");
+  check(tokens.labels.size() == tokens.ids.size(), labels ? *labels : row, ": got ", tokens.labels.size(),
+        " labels for ", tokens.ids.size(), " input_ids, want as many");
   if (const auto mask = row.find("attention_mask")) {
     mask->each_element([](const JsonView& value) {
-      check(value.as_int() == 1, value.where(), ": padding is not supported",
-            Hint{"leave the padded tokens out"});
+      check(value.as_int() == 1, value, ": padding is not supported", Hint{"leave the padded tokens out"});
     });
   }
   return tokens;

@@ -42,18 +42,21 @@ std::size_t skip_space_right(std::string_view text, std::size_t begin) {
 
 AddedTokenFinder::AddedTokenFinder() : word_character_("[\\w\\x{200C}\\x{200D}]", "added tokens") {}
 
-void AddedTokenFinder::add(const AddedToken& token, std::string_view pattern) {
-  // Of two tokens with one normalized form the first counts.
-  if (trie_.insert(pattern, static_cast<std::int32_t>(tokens_.size()))) tokens_.push_back(token);
+void AddedTokenFinder::add(std::span<const Pattern> patterns) {
+  patterns_.insert(patterns_.end(), patterns.begin(), patterns.end());
+  std::vector<DoubleArray::Entry> entries;
+  for (std::size_t i = 0; i < patterns_.size(); ++i)
+    if (!patterns_[i].text.empty()) entries.emplace_back(patterns_[i].text, static_cast<std::int32_t>(i));
+  trie_ = DoubleArray(std::move(entries));
 }
 
 std::optional<AddedTokenFinder::Match> AddedTokenFinder::longest_at(std::string_view text,
                                                                     std::size_t begin) const {
   std::optional<Match> longest;
-  ByteTrie::Node node = ByteTrie::kRoot;
+  DoubleArray::Node node = DoubleArray::kRoot;
   for (std::size_t i = begin; i < text.size() && trie_.step(node, text[i]); ++i)
-    if (const std::int32_t index = trie_.value(node); index != ByteTrie::kNone)
-      longest = Match{&tokens_[static_cast<std::size_t>(index)], {begin, i + 1}};
+    if (const std::int32_t index = trie_.value(node); index != DoubleArray::kNone)
+      longest = Match{&patterns_[static_cast<std::size_t>(index)].token, {begin, i + 1}};
   return longest;
 }
 

@@ -2,11 +2,12 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "text/byte_trie.h"
+#include "text/double_array.h"
 #include "text/regex.h"
 #include "text/tokenizer.h"
 
@@ -36,10 +37,17 @@ class AddedTokenFinder {
     ByteSpan range;
   };
 
+  /// What to look for: the content of the token, or its normalized form.
+  struct Pattern {
+    std::string text;
+    AddedToken token;
+  };
+
   AddedTokenFinder();
-  /// `pattern` is what to look for: the content, or its normalized form.
-  void add(const AddedToken& token, std::string_view pattern);
-  bool empty() const { return tokens_.empty(); }
+  /// Looks for these too. Of two patterns with one text the first counts; empty ones are never found. All is
+  /// built anew at each call: give many at once.
+  void add(std::span<const Pattern> patterns);
+  bool empty() const { return patterns_.empty(); }
   /// The text as tokens and stretches between them, in order.
   std::vector<Part> split(std::string_view text, Regex::Scratch& scratch) const;
 
@@ -51,8 +59,8 @@ class AddedTokenFinder {
   std::optional<Match> longest_at(std::string_view text, std::size_t begin) const;
   bool touches_word(std::string_view text, ByteSpan range, Regex::Scratch& scratch) const;
 
-  std::vector<AddedToken> tokens_;
-  ByteTrie trie_;  // of the patterns: index of the token
+  std::vector<Pattern> patterns_;
+  DoubleArray trie_{{}};  // of their texts: the index
   Regex word_character_;
 };
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <queue>
 #include <span>
-#include <unordered_map>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -211,34 +210,31 @@ void Bpe::add_words(const Vocabulary& vocabulary) {
   for (std::int32_t id = 0; id < vocabulary.size(); ++id) {
     if (vocabulary.kind(id) == TokenKind::kNone || vocabulary.kind(id) == TokenKind::kUnused) continue;
     if (options_.symbols == Symbols::kCharacters)
-      words_.emplace_back(vocabulary.spelling(id), id);
-    else if (auto bytes = bytes_of_spelling(vocabulary.spelling(id)))
-      words_.emplace_back(std::move(*bytes), id);
+      words_.add(vocabulary.spelling(id), id);
+    else if (const auto bytes = bytes_of_spelling(vocabulary.spelling(id)))
+      words_.add(*bytes, id);
   }
-  std::sort(words_.begin(), words_.end());
 }
 
 Bpe::Bpe(const std::vector<RankedToken>& tokens, std::string_view where)
     : merges_(std::make_unique<MergeTable>(tokens.size() * 4)), cache_(std::make_unique<WordCache>()) {
   options_.ignore_merges = true;
   byte_ids_.fill(kNone);
-  std::unordered_map<std::string_view, std::int32_t> ids(tokens.size());
+  words_.reserve(tokens.size());
   for (const RankedToken& token : tokens) {
-    if (!ids.try_emplace(token.bytes, token.id).second)
+    if (!words_.add(token.bytes, token.id))
       fail(where, ": the token `", printable(token.bytes), "` stands twice");
     if (token.bytes.size() == 1) byte_ids_[static_cast<unsigned char>(token.bytes[0])] = token.id;
-    words_.emplace_back(token.bytes, token.id);
   }
-  std::sort(words_.begin(), words_.end());
   for (std::size_t byte = 0; byte < 256; ++byte)
     if (byte_ids_[byte] == kNone) fail(where, ": no token for the byte ", byte);
   for (const RankedToken& token : tokens) {
     const std::string_view bytes = token.bytes;
     for (std::size_t cut = 1; cut < bytes.size(); ++cut) {
-      const auto left = ids.find(bytes.substr(0, cut));
-      if (left == ids.end()) continue;
-      const auto right = ids.find(bytes.substr(cut));
-      if (right != ids.end()) merges_->put(left->second, right->second, token.rank, token.id);
+      const std::int32_t left = words_.find(bytes.substr(0, cut));
+      if (left == StringIds::kNone) continue;
+      const std::int32_t right = words_.find(bytes.substr(cut));
+      if (right != StringIds::kNone) merges_->put(left, right, token.rank, token.id);
     }
   }
 }
@@ -277,10 +273,8 @@ void Bpe::encode_part(std::string_view word, std::vector<Piece>& pieces) const {
 }
 
 std::optional<std::int32_t> Bpe::whole_word(std::string_view word) const {
-  const auto less = [](const auto& entry, std::string_view key) { return entry.first < key; };
-  const auto entry = std::lower_bound(words_.begin(), words_.end(), word, less);
-  if (entry == words_.end() || entry->first != word) return std::nullopt;
-  return entry->second;
+  const std::int32_t id = words_.find(word);
+  return id == StringIds::kNone ? std::nullopt : std::optional(id);
 }
 
 void Bpe::merge(std::string_view word, std::vector<Piece>& pieces) const {

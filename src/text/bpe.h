@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "text/space_words.h"
+#include "text/string_ids.h"
 #include "text/vocabulary.h"
 #include "text/word_cache.h"
 #include "text/word_model.h"
@@ -74,8 +75,7 @@ class Bpe : public WordModel {
   BpeOptions options_;
   SpaceWords space_words_;  // kCharacters only
   bool by_words_ = false;   // words are merged one by one
-  std::vector<std::pair<std::string, std::int32_t>>
-      words_;  // every piece by its bytes, sorted; with ignore_merges only
+  StringIds words_;         // every piece by its bytes; with ignore_merges only
 };
 
 }  // namespace graft

@@ -6,8 +6,29 @@ namespace graft {
 namespace {
 
 constexpr std::uint32_t kBlock = 256;
-constexpr std::uint32_t kOpenBlocks =
-    16;  // in which room is looked for: more would take longer and save little
+// In how many blocks room is looked for: more would take longer and save little.
+constexpr std::uint32_t kOpenBlocks = 16;
+
+// The first bytes of a key as a number: in the order of keys, but equal for some that differ.
+std::uint64_t front_of(std::string_view key) {
+  std::uint64_t front = 0;
+  for (std::size_t i = 0; i < sizeof front; ++i)
+    front = front << 8 | (i < key.size() ? static_cast<unsigned char>(key[i]) : 0U);
+  return front;
+}
+
+// Equal keys stay in their order. Keys lie all over the memory: most are told apart by their fronts, without
+// going there.
+void sort_by_key(std::vector<DoubleArray::Entry>& entries) {
+  using Fronted = std::pair<std::uint64_t, DoubleArray::Entry>;
+  std::vector<Fronted> fronted;
+  fronted.reserve(entries.size());
+  for (const auto& entry : entries) fronted.emplace_back(front_of(entry.first), entry);
+  std::ranges::stable_sort(fronted, [](const Fronted& a, const Fronted& b) {
+    return a.first != b.first ? a.first < b.first : a.second.first < b.second.first;
+  });
+  std::ranges::transform(fronted, entries.begin(), [](const Fronted& entry) { return entry.second; });
+}
 
 }  // namespace
 
@@ -18,29 +39,44 @@ class DoubleArray::Builder {
   Builder(std::vector<Unit>& units, const std::vector<Entry>& entries) : units_(units), entries_(entries) {
     add_block();
     take(kRoot, kNoParent);
-    add_children(kRoot, 0, 0, entries.size());
+    // A stack of our own: normalization may make a key as long as it likes.
+    std::vector<Branch> open = {{kRoot, 0, 0, entries.size()}};
+    std::vector<Child> children;
+    while (!open.empty()) {
+      const Branch branch = open.back();
+      open.pop_back();
+      find_children(branch, children);
+      if (children.empty()) continue;
+      const Node base = free_base(children);
+      units_[branch.node].base = base;
+      for (const Child& child : children) {
+        take(base ^ child.byte, branch.node);
+        open.push_back({base ^ child.byte, branch.depth + 1, child.first, child.last});
+      }
+    }
   }
 
  private:
+  // A node and the entries below it, which share their first `depth` bytes.
+  struct Branch {
+    Node node;
+    std::size_t depth, first, last;
+  };
   struct Child {
     unsigned char byte;
     std::size_t first, last;
   };
 
-  // Depth is that of the longest key: keys are tokens, not texts.
-  void add_children(Node node, std::size_t depth, std::size_t first, std::size_t last) {
-    if (first < last && entries_[first].first.size() == depth) units_[node].value = entries_[first++].second;
-    std::vector<Child> children;
-    for (std::size_t i = first; i < last; ++i) {
-      const auto byte = static_cast<unsigned char>(entries_[i].first[depth]);
+  // Gives the node its value, where an entry ends there, and groups the others by their next byte.
+  void find_children(Branch branch, std::vector<Child>& children) {
+    children.clear();
+    if (branch.first < branch.last && entries_[branch.first].first.size() == branch.depth)
+      units_[branch.node].value = entries_[branch.first++].second;
+    for (std::size_t i = branch.first; i < branch.last; ++i) {
+      const auto byte = static_cast<unsigned char>(entries_[i].first[branch.depth]);
       if (children.empty() || children.back().byte != byte) children.push_back({byte, i, i});
       children.back().last = i + 1;
     }
-    if (children.empty()) return;
-    const Node base = free_base(children);
-    units_[node].base = base;
-    for (const Child& child : children) take(base ^ child.byte, node);
-    for (const Child& child : children) add_children(base ^ child.byte, depth + 1, child.first, child.last);
   }
 
   Node free_base(const std::vector<Child>& children) {
@@ -93,8 +129,7 @@ class DoubleArray::Builder {
 };
 
 DoubleArray::DoubleArray(std::vector<Entry> entries) {
-  std::stable_sort(entries.begin(), entries.end(),
-                   [](const Entry& a, const Entry& b) { return a.first < b.first; });
+  sort_by_key(entries);
   const auto same = [](const Entry& a, const Entry& b) { return a.first == b.first; };
   entries.erase(std::unique(entries.begin(), entries.end(), same), entries.end());
   Builder(units_, entries);

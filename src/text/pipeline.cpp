@@ -8,23 +8,35 @@ namespace {
 
 constexpr std::size_t kMaxAddedTokenBytes = 4096;
 
-}  // namespace
-
-void Tokenizer::Pipeline::add_token(const AddedToken& token, std::string_view where) {
+void put_added(const PlacedToken& placed, Vocabulary& vocabulary) {
+  const auto& [token, where] = placed;
   check(!token.content.empty(), where, ": an added token without text");
   check(token.content.size() <= kMaxAddedTokenBytes, where, ": an added token of ", token.content.size(),
         " bytes, want at most ", kMaxAddedTokenBytes);
   const TokenKind kind = token.special ? TokenKind::kSpecial : TokenKind::kAdded;
-  if (const auto known = vocabulary.find(token.content)) {
-    check(*known == token.id, where, ": added token `", printable(token.content), "` has id ", token.id,
-          ", but the vocabulary has it as id ", *known);
-    vocabulary.set_kind(token.id, kind);
-  } else {
-    vocabulary.add(token.content, token.id, kind, where);
-  }
-  if (!token.normalized || sentencepiece) return raw_tokens.add(token, token.content);
+  const auto known = vocabulary.find(token.content);
+  if (!known) return vocabulary.add(token.content, token.id, kind, where);
+  if (*known != token.id)
+    fail(where, ": added token `", printable(token.content), "` has id ", token.id,
+         ", but the vocabulary has it as id ", *known);
+  vocabulary.set_kind(token.id, kind);
+}
+
+}  // namespace
+
+void Tokenizer::Pipeline::add_tokens(std::span<const PlacedToken> tokens) {
+  std::vector<AddedTokenFinder::Pattern> raw, normalized;
   Regex::Scratch scratch;
-  normalized_tokens.add(token, normalizer.apply(token.content, 0, scratch)->text());
+  for (const PlacedToken& placed : tokens) {
+    put_added(placed, vocabulary);
+    const AddedToken& token = placed.token;
+    if (!token.normalized || sentencepiece)
+      raw.push_back({token.content, token});
+    else
+      normalized.push_back({std::string(normalizer.apply(token.content, 0, scratch)->text()), token});
+  }
+  raw_tokens.add(raw);
+  normalized_tokens.add(normalized);
 }
 
 void use_sentencepiece(const SentencepieceProto& proto, PrependScheme prefix, std::string_view where,
@@ -46,13 +58,12 @@ void use_sentencepiece(const SentencepieceProto& proto, PrependScheme prefix, st
 void add_control_pieces(const SentencepieceProto& proto, std::string_view where,
                         Tokenizer::Pipeline& pipeline) {
   using Type = SentencepieceProto::Type;
-  for (std::size_t i = 0; i < proto.pieces.size(); ++i) {
-    const auto& piece = proto.pieces[i];
-    const auto id = static_cast<std::int32_t>(i);
-    if (piece.type != Type::kUnknown && piece.type != Type::kControl) continue;
+  std::vector<PlacedToken> tokens;
+  for (const auto& [text, id] :
+       pieces_of(proto, [](Type type) { return type == Type::kUnknown || type == Type::kControl; }))
     if (!pipeline.vocabulary.is_added(id))
-      pipeline.add_token({.content = piece.text, .id = id, .special = true}, where);
-  }
+      tokens.push_back({{.content = std::string(text), .id = id, .special = true}, std::string(where)});
+  pipeline.add_tokens(tokens);
 }
 
 void add_surrounding(Tokenizer::Pipeline& pipeline, std::optional<std::int32_t> bos,

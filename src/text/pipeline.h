@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,12 @@
 #include "text/word_model.h"
 
 namespace graft {
+
+/// An added token and the place in a file that says so.
+struct PlacedToken {
+  AddedToken token;
+  std::string where;
+};
 
 /// The parts of a tokenizer, in the order text passes through them. Built by the loaders, then const.
 struct Tokenizer::Pipeline {
@@ -37,10 +44,10 @@ struct Tokenizer::Pipeline {
   /// What chat templates know as bos_token, unk_token …: the spellings by these names.
   std::vector<std::pair<std::string, std::string>> special_tokens;
 
-  /// Puts an added token into vocabulary and finder. Its id must be free, or the id of its content in the
-  /// vocabulary. `normalizer` must be set. Errors, started by `where`: id or content taken, content empty or
-  /// absurdly long.
-  void add_token(const AddedToken& token, std::string_view where);
+  /// Puts added tokens into vocabulary and finders. Their ids must be free, or the ids of their contents in
+  /// the vocabulary. `normalizer` and `sentencepiece` must be set. Errors, started by the token's place: id
+  /// or content taken, content empty or absurdly long.
+  void add_tokens(std::span<const PlacedToken> tokens);
 
   /// How the decoder has to take a token.
   TokenText text_kind(std::int32_t id) const {

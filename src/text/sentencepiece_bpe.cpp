@@ -1,9 +1,11 @@
-#include "text/sentencepiece_bpe.h"
-
 #include <algorithm>
 #include <queue>
+#include <string>
+#include <unordered_map>
 
 #include "base/text.h"
+#include "text/double_array.h"
+#include "text/sentencepiece_search.h"
 
 namespace graft {
 namespace {
@@ -12,19 +14,6 @@ using Type = SentencepieceProto::Type;
 using Node = DoubleArray::Node;
 constexpr std::int32_t kEnd = -1;
 constexpr Node kNoNode = DoubleArray::kRoot;  // no piece starts with the symbol
-
-std::vector<DoubleArray::Entry> words_of(const SentencepieceProto& proto, bool (*wanted)(Type)) {
-  std::vector<DoubleArray::Entry> words;
-  for (std::size_t id = 0; id < proto.pieces.size(); ++id)
-    if (wanted(proto.pieces[id].type))
-      words.emplace_back(proto.pieces[id].text, static_cast<std::int32_t>(id));
-  return words;
-}
-
-bool is_in_text(Type type) {
-  return type == Type::kNormal || type == Type::kUserDefined || type == Type::kUnused;
-}
-bool is_user_defined(Type type) { return type == Type::kUserDefined; }
 
 // A stretch of the text; empty where it has become part of the one before.
 struct Symbol {
@@ -44,11 +33,40 @@ struct Pair {
   }
 };
 
-}  // namespace
+// What merging looks up.
+struct Model {
+  DoubleArray trie, user_defined;
+  std::vector<float> scores = {};
+  std::vector<bool> unused = {};                                // by id
+  std::unordered_map<std::string, std::int32_t> reserved = {};  // control, unknown and byte pieces
+  std::int32_t unknown = 0;
 
-/// One call of segment.
-struct SentencepieceBpe::Merging {
-  const SentencepieceBpe& model;
+  std::int32_t id_of(std::string_view word) const {
+    const std::int32_t id = trie.find(word);
+    if (id != DoubleArray::kNone) return id;
+    const auto found = reserved.find(std::string(word));
+    return found == reserved.end() ? unknown : found->second;
+  }
+};
+
+Model model_of(const SentencepieceProto& proto) {
+  Model model{
+      .trie = DoubleArray(pieces_of(proto, SentencepieceProto::is_in_text)),
+      .user_defined = DoubleArray(pieces_of(proto, [](Type type) { return type == Type::kUserDefined; }))};
+  for (std::size_t id = 0; id < proto.pieces.size(); ++id) {
+    const auto& [text, score, type] = proto.pieces[id];
+    model.scores.push_back(score);
+    model.unused.push_back(type == Type::kUnused);
+    if (type == Type::kUnknown) model.unknown = static_cast<std::int32_t>(id);
+    if (!SentencepieceProto::is_in_text(type)) model.reserved.emplace(text, static_cast<std::int32_t>(id));
+  }
+  return model;
+}
+
+// One call of segment.
+struct Merging {
+  using Part = SentencepieceSearch::Part;
+  const Model& model;
   std::string_view text;
   std::vector<Symbol> symbols = {};
   std::priority_queue<Pair> pairs = {};
@@ -74,14 +92,14 @@ struct SentencepieceBpe::Merging {
   std::size_t user_defined_at(std::size_t at) const {
     std::size_t longest = 0;
     Node node = DoubleArray::kRoot;
-    for (std::size_t i = at; i < text.size() && model.user_defined_.step(node, text[i]); ++i)
-      if (model.user_defined_.value(node) != DoubleArray::kNone) longest = i + 1 - at;
+    for (std::size_t i = at; i < text.size() && model.user_defined.step(node, text[i]); ++i)
+      if (model.user_defined.value(node) != DoubleArray::kNone) longest = i + 1 - at;
     return longest;
   }
 
   bool walk(Node& node, const Symbol& symbol) const {
     const std::string_view own = text.substr(symbol.begin, symbol.size);
-    return std::all_of(own.begin(), own.end(), [&](char c) { return model.trie_.step(node, c); });
+    return std::all_of(own.begin(), own.end(), [&](char c) { return model.trie.step(node, c); });
   }
 
   void offer(std::int32_t left_index, std::int32_t right_index) {
@@ -90,11 +108,11 @@ struct SentencepieceBpe::Merging {
                  &right = symbols[static_cast<std::size_t>(right_index)];
     Node node = left.node;
     if (left.frozen || right.frozen || node == kNoNode || !walk(node, right)) return;
-    const std::int32_t id = model.trie_.value(node);
+    const std::int32_t id = model.trie.value(node);
     if (id == DoubleArray::kNone) return;
     pairs.push(
-        {model.scores_[static_cast<std::size_t>(id)], left_index, right_index, left.size + right.size, node});
-    if (model.unused_[static_cast<std::size_t>(id)])
+        {model.scores[static_cast<std::size_t>(id)], left_index, right_index, left.size + right.size, node});
+    if (model.unused[static_cast<std::size_t>(id)])
       cuts[text.substr(left.begin, left.size + right.size)] = left.size;
   }
 
@@ -124,7 +142,7 @@ struct SentencepieceBpe::Merging {
       const std::string_view word = open.back();
       open.pop_back();
       const std::int32_t id = model.id_of(word);
-      const auto found = model.unused_[static_cast<std::size_t>(id)] ? cuts.find(word) : cuts.end();
+      const auto found = model.unused[static_cast<std::size_t>(id)] ? cuts.find(word) : cuts.end();
       if (found == cuts.end()) {
         parts.push_back({id, static_cast<std::uint32_t>(word.size())});
         continue;
@@ -135,38 +153,34 @@ struct SentencepieceBpe::Merging {
   }
 };
 
-SentencepieceBpe::SentencepieceBpe(const SentencepieceProto& proto)
-    : trie_(words_of(proto, is_in_text)), user_defined_(words_of(proto, is_user_defined)) {
-  for (std::size_t id = 0; id < proto.pieces.size(); ++id) {
-    const auto& [text, score, type] = proto.pieces[id];
-    scores_.push_back(score);
-    unused_.push_back(type == Type::kUnused);
-    if (type == Type::kUnknown) unknown_ = static_cast<std::int32_t>(id);
-    if (!is_in_text(type)) reserved_.emplace(text, static_cast<std::int32_t>(id));
-  }
-}
+class SentencepieceBpe : public SentencepieceSearch {
+ public:
+  explicit SentencepieceBpe(const SentencepieceProto& proto) : model_(model_of(proto)) {}
 
-std::int32_t SentencepieceBpe::id_of(std::string_view word) const {
-  const std::int32_t id = trie_.find(word);
-  if (id != DoubleArray::kNone) return id;
-  const auto reserved = reserved_.find(std::string(word));
-  return reserved == reserved_.end() ? unknown_ : reserved->second;
-}
-
-std::vector<SentencepieceSearch::Part> SentencepieceBpe::segment(std::string_view normalized) const {
-  Merging merging{.model = *this, .text = normalized};
-  merging.cut();
-  merging.merge();
-  std::vector<Part> parts;
-  for (const Symbol& symbol : merging.symbols) {
-    if (symbol.size == 0) continue;
-    const std::int32_t id = symbol.node == kNoNode ? DoubleArray::kNone : trie_.value(symbol.node);
-    if (id != DoubleArray::kNone && !unused_[static_cast<std::size_t>(id)])
-      parts.push_back({id, symbol.size});
-    else
-      merging.append(normalized.substr(symbol.begin, symbol.size), parts);
+  std::vector<Part> segment(std::string_view normalized) const override {
+    Merging merging{.model = model_, .text = normalized};
+    merging.cut();
+    merging.merge();
+    std::vector<Part> parts;
+    for (const Symbol& symbol : merging.symbols) {
+      if (symbol.size == 0) continue;
+      const std::int32_t id = symbol.node == kNoNode ? DoubleArray::kNone : model_.trie.value(symbol.node);
+      if (id != DoubleArray::kNone && !model_.unused[static_cast<std::size_t>(id)])
+        parts.push_back({id, symbol.size});
+      else
+        merging.append(normalized.substr(symbol.begin, symbol.size), parts);
+    }
+    return parts;
   }
-  return parts;
+
+ private:
+  Model model_;
+};
+
+}  // namespace
+
+std::unique_ptr<const SentencepieceSearch> make_sentencepiece_bpe(const SentencepieceProto& proto) {
+  return std::make_unique<SentencepieceBpe>(proto);
 }
 
 }  // namespace graft

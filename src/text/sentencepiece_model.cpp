@@ -7,8 +7,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
-#include "text/sentencepiece_bpe.h"
-#include "text/sentencepiece_unigram.h"
+#include "text/sentencepiece_search.h"
 
 namespace graft {
 namespace {
@@ -52,16 +51,37 @@ bool knows_users_pieces_by_characters(const SentencepieceProto& proto) {
   });
 }
 
+std::unique_ptr<const SentencepieceSearch> make_search(const SentencepieceProto& proto) {
+  if (proto.kind == SentencepieceProto::Kind::kUnigram) return make_sentencepiece_unigram(proto);
+  if (proto.kind == SentencepieceProto::Kind::kBpe) return make_sentencepiece_bpe(proto);
+  return nullptr;
+}
+
+// What the library has to know to normalize alone: the rules, and what users defined, which they leave as it
+// is. Most of the time of loading a model goes to its other pieces.
+SentencepieceProto rules_of(const SentencepieceProto& proto) {
+  using Type = SentencepieceProto::Type;
+  SentencepieceProto rules{.pieces = {},
+                           .kind = SentencepieceProto::Kind::kBpe,
+                           .whitespace_as_suffix = proto.whitespace_as_suffix,
+                           .remove_extra_whitespaces = proto.remove_extra_whitespaces,
+                           .escape_whitespaces = proto.escape_whitespaces,
+                           .charsmap = proto.charsmap};
+  for (const auto& piece : proto.pieces)
+    if (piece.type == Type::kUnknown || piece.type == Type::kUserDefined) rules.pieces.push_back(piece);
+  return rules;
+}
+
 }  // namespace
 
 struct SentencepieceModel::Library {
   using Processor = sentencepiece::SentencePieceProcessor;
-  Processor plain;                              // puts no prefix
-  std::unique_ptr<Processor> prefixed;          // where words are not taken one by one
-  std::vector<bool> is_byte;                    // by id
-  std::unique_ptr<SentencepieceSearch> search;  // of words and characters the library's own
-  bool only_spaces = false;                     // normalization writes U+2581 for each and nothing else
-  std::vector<std::int32_t> byte_ids;           // by byte, where it has them
+  Processor plain;                                    // puts no prefix
+  std::unique_ptr<Processor> prefixed;                // where words are not taken one by one
+  std::vector<bool> is_byte;                          // by id
+  std::unique_ptr<const SentencepieceSearch> search;  // of words and characters the library's own
+  bool only_spaces = false;                           // normalization writes U+2581 for each and nothing else
+  std::vector<std::int32_t> byte_ids;                 // by byte, where it has them
   std::int32_t unknown = 0;
 
   void encode(const Processor& processor, std::string_view text, std::vector<Piece>& pieces) const {
@@ -77,9 +97,7 @@ struct SentencepieceModel::Library {
   }
 
   void prepare_search(const SentencepieceProto& proto) {
-    if (proto.kind == SentencepieceProto::Kind::kUnigram)
-      search = std::make_unique<SentencepieceUnigram>(proto);
-    if (proto.kind == SentencepieceProto::Kind::kBpe) search = std::make_unique<SentencepieceBpe>(proto);
+    search = make_search(proto);
     if (proto.byte_fallback) byte_ids.resize(256);
     for (std::size_t id = 0; id < proto.pieces.size(); ++id) {
       const auto& [text, score, type] = proto.pieces[id];
@@ -133,14 +151,14 @@ SentencepieceModel::SentencepieceModel(const SentencepieceProto& proto, std::str
     : library_(std::make_unique<Library>()), cache_(std::make_unique<WordCache>()) {
   for (const auto& piece : proto.pieces) words_.add(piece.text);
   by_words_ = changes_only_spaces(proto) && words_.may_cut() && knows_the_space(proto);
+  library_->prepare_search(proto);
+  SentencepieceProto known = library_->search ? rules_of(proto) : proto;
   const auto load = [&](bool add_dummy_prefix, sentencepiece::SentencePieceProcessor& processor) {
-    SentencepieceProto changed = proto;
-    changed.add_dummy_prefix = add_dummy_prefix;
-    const auto status = processor.LoadFromSerializedProto(serialize_sentencepiece(changed));
+    known.add_dummy_prefix = add_dummy_prefix;
+    const auto status = processor.LoadFromSerializedProto(serialize_sentencepiece(known));
     check(status.ok(), where, ": sentencepiece refuses the model (", printable(status.ToString()), ")");
   };
   load(false, library_->plain);
-  library_->prepare_search(proto);
   library_->only_spaces = changes_only_spaces(proto) && knows_users_pieces_by_characters(proto);
   for (const auto& piece : proto.pieces)
     library_->is_byte.push_back(piece.type == SentencepieceProto::Type::kByte);

@@ -3,11 +3,12 @@
 #include <array>
 #include <bit>
 #include <cmath>
-#include <unordered_map>
+#include <unordered_set>
 
 #include "base/error.h"
 #include "base/text.h"
 #include "text/charsmap.h"
+#include "text/string_ids.h"
 #include "text/vocabulary.h"
 
 namespace graft {
@@ -191,10 +192,10 @@ bool is_byte_piece(std::string_view text) {
 
 // No more user-defined pieces may start one another than the library has room for.
 void check_user_pieces(const SentencepieceProto& proto, std::string_view where) {
-  std::unordered_map<std::string_view, bool> user;
+  std::unordered_set<std::string_view> user;
   for (const auto& piece : proto.pieces)
-    if (piece.type == SentencepieceProto::Type::kUserDefined) user[piece.text] = true;
-  for (const auto& [text, unused] : user) {
+    if (piece.type == SentencepieceProto::Type::kUserDefined) user.insert(piece.text);
+  for (const std::string_view text : user) {
     int nested = 0;
     for (std::size_t size = 1; size <= text.size(); ++size)
       nested += user.contains(text.substr(0, size)) ? 1 : 0;
@@ -245,6 +246,10 @@ class WireWriter {
 
 }  // namespace
 
+bool SentencepieceProto::is_in_text(Type type) {
+  return type == Type::kNormal || type == Type::kUserDefined || type == Type::kUnused;
+}
+
 SentencepieceProto parse_sentencepiece(std::span<const std::byte> bytes, std::string_view where) {
   SentencepieceProto proto;
   WireReader reader({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, 0, where);
@@ -264,20 +269,18 @@ SentencepieceProto parse_sentencepiece(std::span<const std::byte> bytes, std::st
 
 void check_sentencepiece(const SentencepieceProto& proto, std::string_view where) {
   using Type = SentencepieceProto::Type;
-  std::unordered_map<std::string_view, std::size_t> ids;
+  StringIds ids;
+  ids.reserve(proto.pieces.size());
   std::size_t unknown = 0, byte_pieces = 0, matched = 0;
   for (std::size_t id = 0; id < proto.pieces.size(); ++id) {
     const auto& piece = proto.pieces[id];
     check_piece(piece, id, where);
-    const auto [entry, is_new] = ids.try_emplace(piece.text, id);
-    if (!is_new)
-      fail(where, ": the piece `", printable(piece.text), "` stands twice, as id ", entry->second, " and ",
-           id);
+    if (!ids.add(piece.text, static_cast<std::int32_t>(id)))
+      fail(where, ": the piece `", printable(piece.text), "` stands twice, as id ", ids.find(piece.text),
+           " and ", id);
     unknown += piece.type == Type::kUnknown ? 1 : 0;
     byte_pieces += piece.type == Type::kByte ? 1 : 0;
-    matched += piece.type == Type::kNormal || piece.type == Type::kUserDefined || piece.type == Type::kUnused
-                   ? 1
-                   : 0;
+    matched += SentencepieceProto::is_in_text(piece.type) ? 1 : 0;
   }
   check(unknown == 1, where, ": got ", unknown, " pieces of type unknown, want 1",
         Hint{proto.pieces.empty() ? "this is no sentencepiece model" : ""});
@@ -292,6 +295,15 @@ void check_sentencepiece(const SentencepieceProto& proto, std::string_view where
   check(!find_invalid_utf8(proto.unknown_surface), where, ": unk_surface is not valid UTF-8");
   check_user_pieces(proto, where);
   if (!proto.charsmap.empty()) Charsmap(proto.charsmap, where);
+}
+
+std::vector<std::pair<std::string_view, std::int32_t>> pieces_of(
+    const SentencepieceProto& proto, bool (*wanted)(SentencepieceProto::Type type)) {
+  std::vector<std::pair<std::string_view, std::int32_t>> found;
+  for (std::size_t id = 0; id < proto.pieces.size(); ++id)
+    if (wanted(proto.pieces[id].type))
+      found.emplace_back(proto.pieces[id].text, static_cast<std::int32_t>(id));
+  return found;
 }
 
 std::string serialize_sentencepiece(const SentencepieceProto& proto) {

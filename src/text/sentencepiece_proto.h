@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace graft {
@@ -20,6 +21,8 @@ struct SentencepieceProto {
     kUnused = 5,
     kByte = 6,  ///< "<0x00>" to "<0xFF>"
   };
+  /// Whether text may become a piece of this type (as characters, before unused ones are taken apart).
+  static bool is_in_text(Type type);
   struct Piece {
     std::string text;  ///< with U+2581 for a space
     float score = 0;
@@ -47,6 +50,10 @@ SentencepieceProto parse_sentencepiece(std::span<const std::byte> bytes, std::st
 /// are not empty, short and each there once, one unknown piece, finite scores, all byte pieces or none, ids
 /// within range.
 void check_sentencepiece(const SentencepieceProto& proto, std::string_view where);
+
+/// Texts and ids of the pieces whose types are `wanted`; the texts are the proto's own.
+std::vector<std::pair<std::string_view, std::int32_t>> pieces_of(
+    const SentencepieceProto& proto, bool (*wanted)(SentencepieceProto::Type type));
 
 /// The model as a file that holds what the struct holds and nothing else.
 std::string serialize_sentencepiece(const SentencepieceProto& proto);

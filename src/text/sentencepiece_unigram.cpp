@@ -1,24 +1,14 @@
-#include "text/sentencepiece_unigram.h"
-
 #include <algorithm>
 #include <limits>
+
+#include "text/double_array.h"
+#include "text/sentencepiece_search.h"
 
 namespace graft {
 namespace {
 
 using Type = SentencepieceProto::Type;
 constexpr float kUnknownPenalty = 10.0F;
-
-std::vector<DoubleArray::Entry> words_of(const SentencepieceProto& proto) {
-  std::vector<DoubleArray::Entry> words;
-  for (std::size_t id = 0; id < proto.pieces.size(); ++id) {
-    const auto& piece = proto.pieces[id];
-    const bool in_text =
-        piece.type == Type::kNormal || piece.type == Type::kUserDefined || piece.type == Type::kUnused;
-    if (in_text) words.emplace_back(piece.text, static_cast<std::int32_t>(id));
-  }
-  return words;
-}
 
 // The best way to a place in the text.
 struct Arrival {
@@ -32,9 +22,21 @@ std::size_t character_size(char lead) {
   return byte < 0xC0 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4;
 }
 
-}  // namespace
+class SentencepieceUnigram : public SentencepieceSearch {
+ public:
+  explicit SentencepieceUnigram(const SentencepieceProto& proto);
+  std::vector<Part> segment(std::string_view text) const override;
 
-SentencepieceUnigram::SentencepieceUnigram(const SentencepieceProto& proto) : trie_(words_of(proto)) {
+ private:
+  DoubleArray trie_;
+  std::vector<float> scores_;
+  std::vector<Type> types_;
+  float unknown_score_ = 0, largest_score_ = 0;
+  std::int32_t unknown_ = 0;
+};
+
+SentencepieceUnigram::SentencepieceUnigram(const SentencepieceProto& proto)
+    : trie_(pieces_of(proto, SentencepieceProto::is_in_text)) {
   float smallest = std::numeric_limits<float>::max(), largest = std::numeric_limits<float>::min();
   for (std::size_t id = 0; id < proto.pieces.size(); ++id) {
     const auto& piece = proto.pieces[id];
@@ -88,6 +90,12 @@ std::vector<SentencepieceSearch::Part> SentencepieceUnigram::segment(std::string
   }
   std::reverse(parts.begin(), parts.end());
   return parts;
+}
+
+}  // namespace
+
+std::unique_ptr<const SentencepieceSearch> make_sentencepiece_unigram(const SentencepieceProto& proto) {
+  return std::make_unique<SentencepieceUnigram>(proto);
 }
 
 }  // namespace graft

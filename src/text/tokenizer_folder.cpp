@@ -61,7 +61,7 @@ std::optional<std::int32_t> named_token(const Settings& settings, std::string_vi
   const auto id = pipeline.vocabulary.find(*name);
   check(id.has_value(), view->where(), ": `", printable(*name), "` is not in the vocabulary");
   if (pipeline.vocabulary.kind(*id) == TokenKind::kWord)
-    pipeline.add_token({.content = *name, .id = *id, .special = true}, view->where());
+    pipeline.add_tokens({{{{.content = *name, .id = *id, .special = true}, view->where()}}});
   return id;
 }
 
@@ -157,7 +157,7 @@ Roles read_sentencepiece(const Path& file, const Settings& settings, Tokenizer::
   use_sentencepiece(proto, prefix_of(settings, proto), where, pipeline);
   std::vector<PlacedToken> tokens = read_config_tokens(settings.config());
   if (tokens.empty()) tokens = read_added_tokens_json(file.parent_path());
-  for (const auto& [token, place] : tokens) pipeline.add_token(token, place);
+  pipeline.add_tokens(tokens);
   add_control_pieces(proto, where, pipeline);
   for (std::int32_t id = 0; id < pipeline.vocabulary.size(); ++id)
     if (!pipeline.vocabulary.has(id))

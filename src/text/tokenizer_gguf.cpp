@@ -37,12 +37,14 @@ void read_tokens(const GgufFile& file, Tokenizer::Pipeline& pipeline) {
     check(!find_invalid_utf8(tokens[id]), where, ": token ", id, " is not valid UTF-8");
     pipeline.vocabulary.add(tokens[id], static_cast<std::int64_t>(id), kind_of(types[id]), where);
   }
+  std::vector<PlacedToken> added;
   for (std::size_t id = 0; id < tokens.size(); ++id) {
     if (types[id] != kControl && types[id] != kUserDefined) continue;
-    const AddedToken token{
-        .content = tokens[id], .id = static_cast<std::int32_t>(id), .special = types[id] == kControl};
-    pipeline.add_token(token, where);
+    added.push_back(
+        {{.content = tokens[id], .id = static_cast<std::int32_t>(id), .special = types[id] == kControl},
+         where});
   }
+  pipeline.add_tokens(added);
 }
 
 std::unique_ptr<Bpe> read_bpe(const GgufFile& file, const PreKind& kind, const Vocabulary& vocabulary) {

@@ -1,5 +1,7 @@
 #include "text/tokenizer_json.h"
 
+#include <unordered_map>
+
 #include "base/error.h"
 #include "base/text.h"
 
@@ -8,24 +10,31 @@ namespace {
 
 void read_added_tokens(const JsonView& view, const std::vector<PlacedToken>& config_tokens,
                        Tokenizer::Pipeline& pipeline) {
+  std::unordered_map<std::string_view, const PlacedToken*> of_config;
+  for (const PlacedToken& placed : config_tokens) of_config[placed.token.content] = &placed;
+  std::vector<PlacedToken> tokens;
   view.each_element([&](const JsonView& entry) {
     AddedToken token = read_added_token(entry, entry.at("id").as_int(0, kMaxTokenId));
-    for (const auto& [other, where] : config_tokens) {
-      if (other.content != token.content) continue;
-      check(other.id == token.id, where, ": added token `", printable(token.content), "` has id ", other.id,
-            ", but tokenizer.json has it as id ", token.id);
+    if (const auto found = of_config.find(token.content); found != of_config.end()) {
+      const auto& [other, where] = *found->second;
+      if (other.id != token.id)
+        fail(where, ": added token `", printable(token.content), "` has id ", other.id,
+             ", but tokenizer.json has it as id ", token.id);
       token = other;
     }
-    pipeline.add_token(token, entry.where());
+    tokens.push_back({std::move(token), entry.where()});
   });
+  pipeline.add_tokens(tokens);
 }
 
 // Those that the file's own list lacks.
 void add_config_tokens(const std::vector<PlacedToken>& config_tokens, Tokenizer::Pipeline& pipeline) {
-  for (const auto& [token, where] : config_tokens) {
-    const auto id = pipeline.vocabulary.find(token.content);
-    if (!id || pipeline.vocabulary.kind(*id) == TokenKind::kWord) pipeline.add_token(token, where);
+  std::vector<PlacedToken> lacking;
+  for (const PlacedToken& placed : config_tokens) {
+    const auto id = pipeline.vocabulary.find(placed.token.content);
+    if (!id || pipeline.vocabulary.kind(*id) == TokenKind::kWord) lacking.push_back(placed);
   }
+  pipeline.add_tokens(lacking);
 }
 
 void check_no_holes(const Vocabulary& vocabulary, const std::string& where) {

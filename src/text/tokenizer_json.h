@@ -6,12 +6,6 @@
 
 namespace graft {
 
-/// An added token and the place in a file that says so.
-struct PlacedToken {
-  AddedToken token;
-  std::string where;
-};
-
 /// Fills the pipeline from a tokenizer.json: everything but what tokenizer_config.json says. The tokens of
 /// `config_tokens` are added too; where the file has one of them, the config's flags count, as in
 /// transformers. Errors name file and JSON pointer; parts that this version lacks are refused by their type.

@@ -79,11 +79,12 @@ std::unique_ptr<const WordModel> read_unigram(const JsonView& model, Vocabulary&
   const JsonView view = model.at("vocab");
   check(view.is_array(), view.where(), ": want a list of tokens and scores");
   std::vector<Unigram::Token> tokens;
+  const std::string where = view.where();
   view.each_element([&](const JsonView& entry) {
-    check(entry.is_array() && entry.size() == 2, entry.where(), ": want a token and its score");
+    check(entry.is_array() && entry.size() == 2, entry, ": want a token and its score");
     const std::string& spelling = entry.at(0).as_string();
-    check(!spelling.empty(), entry.where(), ": a token without text");
-    vocabulary.add(spelling, static_cast<std::int64_t>(tokens.size()), TokenKind::kWord, view.where());
+    check(!spelling.empty(), entry, ": a token without text");
+    vocabulary.add(spelling, static_cast<std::int64_t>(tokens.size()), TokenKind::kWord, where);
     tokens.push_back({spelling, entry.at(1).as_double()});
   });
   UnigramOptions options;

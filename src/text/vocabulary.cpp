@@ -16,9 +16,9 @@ void Vocabulary::add(std::string_view spelling, std::int64_t id, TokenKind kind,
     fail(where, ": tokens `", printable(token.spelling), "` and `", printable(spelling),
          "` have the same id ", id);
   }
-  const auto [entry, is_new] = ids_.emplace(spelling, static_cast<std::int32_t>(id));
-  if (!is_new)
-    fail(where, ": token `", printable(spelling), "` stands twice, as id ", entry->second, " and as id ", id);
+  if (!ids_.add(spelling, static_cast<std::int32_t>(id)))
+    fail(where, ": token `", printable(spelling), "` stands twice, as id ", ids_.find(spelling),
+         " and as id ", id);
   token = {std::string(spelling), kind};
 }
 
@@ -28,9 +28,8 @@ void Vocabulary::reserve(std::size_t count) {
 }
 
 std::optional<std::int32_t> Vocabulary::find(std::string_view spelling) const {
-  const auto entry = ids_.find(spelling);
-  if (entry == ids_.end()) return std::nullopt;
-  return entry->second;
+  const std::int32_t id = ids_.find(spelling);
+  return id == StringIds::kNone ? std::nullopt : std::optional(id);
 }
 
 bool Vocabulary::has(std::int64_t id) const {

@@ -4,8 +4,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
+
+#include "text/string_ids.h"
 
 namespace graft {
 
@@ -51,12 +52,8 @@ class Vocabulary {
     std::string spelling;
     TokenKind kind = TokenKind::kNone;
   };
-  struct Hash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
-  };
   std::vector<Token> tokens_;
-  std::unordered_map<std::string, std::int32_t, Hash, std::equal_to<>> ids_;
+  StringIds ids_;
 };
 
 }  // namespace graft

@@ -1,11 +1,10 @@
 #pragma once
 
 #include <optional>
-#include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
+#include "text/string_ids.h"
 #include "text/vocabulary.h"
 #include "text/word_model.h"
 
@@ -20,11 +19,7 @@ class WordLevel : public WordModel {
   void encode(std::string_view word, std::vector<Piece>& pieces) const override;
 
  private:
-  struct Hash {
-    using is_transparent = void;
-    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
-  };
-  std::unordered_map<std::string, std::int32_t, Hash, std::equal_to<>> ids_;
+  StringIds ids_;
   std::optional<std::int32_t> unknown_;
 };
 
