@@ -31,6 +31,7 @@ def lora(**options):
 
 
 CASES = {
+    "llama_plain": lora(target_modules=["q_proj", "v_proj"]),
     "qwen2_plain": lora(target_modules=["q_proj", "v_proj"]),
     "gemma2_plain": lora(target_modules=["q_proj", "v_proj"]),
     "llama_rslora": lora(use_rslora=True, r=3),
@@ -267,4 +268,5 @@ def main():
         make_curves(out)
 
 
-main()
+if __name__ == "__main__":
+    main()
