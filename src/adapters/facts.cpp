@@ -8,6 +8,7 @@
 #include "ops/parallel.h"
 #include "peft/adapter_config.h"
 #include "peft/module_scale.h"
+#include "peft/saved_init.h"
 
 namespace graft {
 namespace {

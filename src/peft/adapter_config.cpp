@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "peft/methods.h"
 #include "peft/module_scale.h"
+#include "peft/saved_init.h"
 #include "peft/target_modules.h"
 
 namespace graft {
@@ -84,18 +85,6 @@ void refuse_features(const JsonView& config) {
     fail(found->where(), ": ", name, " is not supported yet (got ", printable(to_text(found->json()), 80),
          ")");
   }
-}
-
-// pissa, olora and the like subtract from the base once more each time PEFT loads such a file; eva, gaussian
-// and orthogonal leave the base alone.
-void check_init(const JsonView& config) {
-  const auto init = config.find("init_lora_weights");
-  if (!init || init->is_boolean()) return;
-  const std::string& name = init->as_string();
-  check(name == "gaussian" || name == "eva" || name == "orthogonal" || name == "mica", init->where(), ": \"",
-        printable(name), "\" changes the base whenever it is loaded: not supported",
-        Hint{"save the adapter from PEFT with path_initial_model_for_weight_conversion, which makes a plain "
-             "LoRA of it"});
 }
 
 void warn_unknown_keys(const JsonView& config) {
@@ -232,7 +221,7 @@ TargetModules read_modules(const JsonView& value) {
 void read_lora_config(const JsonView& config, LoraOptions& options) {
   constexpr std::int64_t kPeftDefault = 8;  // of both r and lora_alpha
   constexpr std::int64_t kMostRank = std::int64_t{1} << 20;
-  check_init(config);
+  options.init = read_saved_init(config);
   options.r = kPeftDefault;
   options.alpha = kPeftDefault;
   if (const auto r = config.find("r")) options.r = r->as_int(1, kMostRank);

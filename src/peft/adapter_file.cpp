@@ -15,6 +15,7 @@
 #include "peft/base_identity.h"
 #include "peft/gguf_adapter.h"
 #include "peft/install.h"
+#include "peft/methods.h"
 #include "peft/parameter_targets.h"
 #include "peft/vera.h"
 #include "store/gguf.h"
@@ -138,6 +139,9 @@ OpenAdapter open_adapter(const Decoder& model, const Path& folder) {
   OpenAdapter open{.adapter = {}, .file = std::move(file), .named = {}, .split = {}, .specs = {}};
   open.named = name_tensors(open.file.tensors(), where);
   if (!config.target_parameters.empty())
+    check(!starts_from_weight(options), config_path,
+          ": /init_lora_weights: parts of a weight, which PEFT has not of target_parameters");
+  if (!config.target_parameters.empty())
     open.split = split_parameters(model, config.target_parameters, config_path, where, open.named, options);
   open.adapter.options = options;
   AdapterLayout& layout = open.adapter.layout;
@@ -170,6 +174,15 @@ void check_tied_copies(const AdapterFile& adapter, const std::string& where) {
     check(at::equal(copy->second, transposed ? tied.t() : tied), where, ": ", file_key(head),
           ": differs from the embedding's, though ensure_weight_tying makes them one");
   }
+}
+
+// PEFT takes such factors out of the base again whenever it loads them.
+void take_start(const Decoder& model, AdapterFile& adapter, const Path& config) {
+  if (!starts_from_weight(adapter.options)) return;
+  warn(config.string() +
+       ": init_lora_weights: A and B were parts of the base's weight; what is subtracted again is computed "
+       "from this base, which must be the one that it was trained on, in full precision");
+  derive_starts(model, adapter.layout, adapter.options, adapter.tensors);
 }
 
 void collect_factors(AdapterFile& adapter) {
@@ -217,6 +230,7 @@ AdapterFile read_adapter(const Decoder& model, const Path& folder, ZeroAdapter z
   if (adapter.options.method == AdapterMethod::kVera && !adapter.tensors.contains(kVeraA))
     draw_vera_projections(adapter.layout, adapter.options.projection_prng_key, adapter.tensors);
   check_tied_copies(adapter, where);
+  take_start(model, adapter, folder / kConfigName);
   collect_factors(adapter);
   check_base_copies(model, open.named, where);
   judge_zero(adapter, folder, zero);

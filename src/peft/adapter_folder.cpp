@@ -3,7 +3,6 @@
 #include <ATen/Functions.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <map>
 #include <span>
@@ -12,6 +11,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "peft/module_scale.h"
+#include "peft/saved_init.h"
 
 namespace graft {
 namespace {
@@ -134,13 +134,6 @@ void check_plain(const AdapterFolder& adapter, const std::string& verb) {
   for (const TensorView* tensor : adapter.others)
     check(parse_adapter_key(tensor->name).part == AdapterPart::kBaseWeight, where_of(adapter, *tensor), ": ",
           verb, ": takes adapters of A and B alone", merge);
-}
-
-bool changes_base(const JsonView& config) {
-  const auto init = config.find("init_lora_weights");
-  if (!init || !init->is_string()) return false;
-  constexpr std::array<std::string_view, 4> kHarmless = {"gaussian", "eva", "orthogonal", "mica"};
-  return std::find(kHarmless.begin(), kHarmless.end(), init->as_string()) == kHarmless.end();
 }
 
 ValueScan scan_values(const TensorView& tensor) {

@@ -61,10 +61,6 @@ void check_factors(const AdapterFolder& adapter, const std::string& verb);
 /// Also: it adds scale B A and nothing else: no DoRA, no biases, nothing trained whole.
 void check_plain(const AdapterFolder& adapter, const std::string& verb);
 
-/// Whether init_lora_weights made A and B parts of the base's weight, which PEFT then takes out of it (pissa,
-/// olora, corda, …).
-bool changes_base(const JsonView& config);
-
 /// What one pass over a tensor's values tells.
 struct ValueScan {
   bool all_finite = true, all_zero = true;

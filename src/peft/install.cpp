@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <set>
+#include <string>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
 
 #include "peft/embedding_lora.h"
+#include "peft/lora.h"
 #include "peft/methods.h"
 #include "peft/token_rows.h"
 #include "peft/whole.h"
@@ -185,6 +187,21 @@ void derive_tensors(const Decoder& model, const AdapterLayout& layout, const Lor
   std::vector<at::Tensor> rows;
   for (const std::int64_t id : layout.tokens) rows.push_back(model.embedding->rows(id, id + 1));
   tensors[kTokenRowsName] = at::cat(rows);
+}
+
+void derive_starts(const Decoder& model, const AdapterLayout& layout, const LoraOptions& options,
+                   AdapterTensors& tensors) {
+  const BaseValues base(model);
+  for (const AdaptedModule& module : layout.adapted) {
+    AdapterTensors fresh;
+    method_of(options).derive(module, base.weight(module.path), options, 0, fresh);
+    const std::string name_a = start_name_a(module.path), name_b = start_name_b(module.path);
+    const at::Tensor &a = fresh.at(name_a), &trained = tensors.at(module.path + ".lora_A.weight");
+    // Singular vectors have either sign; by that of what was trained, what training changed is small.
+    const at::Tensor signs = 1 - 2 * ((a * trained).sum(1) < 0).to(at::kFloat);  // [R]
+    tensors[name_a] = a * signs.unsqueeze(1);
+    tensors[name_b] = fresh.at(name_b) * signs;
+  }
 }
 
 AdapterSet install_adapters(Decoder& model, const AdapterLayout& layout, const LoraOptions& options,

@@ -14,6 +14,11 @@ std::vector<TensorSpec> tensors_of(const AdapterLayout& layout, const LoraOption
 void derive_tensors(const Decoder& model, const AdapterLayout& layout, const LoraOptions& options,
                     std::uint64_t seed, AdapterTensors& tensors);
 
+/// Computes what the trained factors in `tensors` were before training, where that was parts of the base's
+/// weight (starts_from_weight), which is taken to be what it was then.
+void derive_starts(const Decoder& model, const AdapterLayout& layout, const LoraOptions& options,
+                   AdapterTensors& tensors);
+
 /// Puts adapters made of the tensors into the model's slots.
 AdapterSet install_adapters(Decoder& model, const AdapterLayout& layout, const LoraOptions& options,
                             const AdapterTensors& tensors);

@@ -137,8 +137,7 @@ class Selection {
       const bool even = options_.init != LoraInit::kOrthogonal || r % 2 == 0;
       check(even, code_of(source_), "lora.init: orthogonal factors need an even rank (got ", r, " for ",
             module.path, ")");
-      check(module.kind != ModuleKind::kEmbedding || !starts_from_weight(options_), code_of(source_),
-            "lora.init: pissa and olora start from the weight of a linear, not from ", module.path);
+      check_start(module);
       check_b_bias(module);
       layout_.adapted.push_back(
           {.path = module.path,
@@ -150,6 +149,16 @@ class Selection {
            .b_bias = options_.lora_bias,
            .mirrors = is_tied_end(module) && module.kind == ModuleKind::kHead});
     }
+  }
+
+  // Factors that start as parts of the weight.
+  void check_start(const ModuleView& module) const {
+    if (!starts_from_weight(options_)) return;
+    check(module.kind != ModuleKind::kEmbedding, code_of(source_),
+          "lora.init: pissa and olora start from the weight of a linear, not from ", module.path);
+    const bool of_both = source_ == TargetSource::kFile && module.kind == ModuleKind::kHead && layout_.tied;
+    check(!of_both, code_of(source_), where_, ": ", module.path,
+          ": PEFT took its start out of the embedding too, which is the same matrix: not supported");
   }
 
   // Where PEFT has a bias on B.

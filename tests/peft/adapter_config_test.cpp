@@ -59,8 +59,6 @@ TEST(AdapterConfig, RefusesEachFeatureItLacksByKey) {
       {"init_lora_weights", R"("loftq")"},
       {"init_lora_weights", R"("corda")"},
       {"init_lora_weights", R"("lora_ga")"},
-      {"init_lora_weights", R"("pissa")"},
-      {"init_lora_weights", R"("olora")"},
       {"init_lora_weights", R"("pissa_niter_4")"}};
   for (const auto& [key, value] : features) {
     const Error error =

@@ -2,9 +2,7 @@
 
 #include <cmath>
 
-#include "base/json.h"
-#include "evaluate/compare.h"
-#include "peft/fixture.h"
+#include "peft/tiny_families.h"
 #include "train/adamw.h"
 #include "train/step.h"
 
@@ -19,11 +17,7 @@ class MethodsCurve : public testing::TestWithParam<const char*> {
  protected:
   Json golden_ = read_json(kMethods / "curves.json");
   const Json& curve() const { return golden_["curves"][GetParam()]; }
-  Decoder base() const {
-    const std::string name = GetParam();
-    return load_model({.path = (kGolden / "families" / name.substr(0, name.find('_'))).string(),
-                       .dtype = ComputeDType::kF32});
-  }
+  Decoder base() const { return base_of(GetParam()); }
 
   OptimOptions optim() const {
     OptimOptions options;
@@ -72,31 +66,10 @@ INSTANTIATE_TEST_SUITE_P(Peft, StoredCurve,
 /// Training that starts from parts of the base's own weights.
 class DerivedCurve : public MethodsCurve {
  protected:
-  LoraOptions options() const {
-    const Json& said = curve()["options"];
-    LoraOptions options;
-    options.r = said.value("r", std::int64_t{2});
-    options.alpha = said.value("lora_alpha", 4.0);
-    options.use_rslora = said.value("use_rslora", false);
-    options.init = said["init_lora_weights"] == "pissa" ? LoraInit::kPissa : LoraInit::kOlora;
-    options.target_modules = {.all_linear = false, .names = {"q_proj", "down_proj"}};
-    if (said.contains("target_modules"))
-      options.target_modules.names = said["target_modules"].get<std::vector<std::string>>();
-    if (said.contains("rank_pattern"))
-      for (const auto& [key, r] : said["rank_pattern"].items())
-        options.rank_pattern.emplace_back(key, r.get<std::int64_t>());
-    if (said.contains("alpha_pattern"))
-      for (const auto& [key, alpha] : said["alpha_pattern"].items())
-        options.alpha_pattern.emplace_back(key, alpha.get<double>());
-    return options;
-  }
+  LoraOptions options() const { return options_in_pefts_words(curve()["options"]); }
 
   static at::Tensor chosen_log_probs(const Decoder& model) {
-    std::vector<at::Tensor> rows;
-    for (const std::vector<std::int32_t>& tokens :
-         {std::vector<std::int32_t>{1, 30, 17, 42, 51, 8, 26, 9, 2}, {1, 7, 40, 5, 12}})
-      rows.push_back(log_probabilities(model, tokens));
-    return at::cat(rows).slice(0, 0, std::nullopt, 3).slice(1, 0, std::nullopt, 7).flatten();
+    return all_log_probs(model).slice(0, 0, std::nullopt, 3).slice(1, 0, std::nullopt, 7).flatten();
   }
 };
 

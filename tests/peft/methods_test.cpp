@@ -1,47 +1,18 @@
 #include <ATen/ATen.h>
 
 #include <cmath>
-#include <cstdlib>
 
 #include "base/json.h"
-#include "evaluate/compare.h"
-#include "evaluate/loss.h"
 #include "export/gguf_model.h"
 #include "export/hf_folder.h"
 #include "model/base_outline.h"
-#include "peft/fixture.h"
+#include "peft/tiny_families.h"
 
 namespace graft {
 namespace {
 
-// fp32 on both sides, sums in another order.
-constexpr double kTolerance = 1e-4;
+constexpr double kTolerance = kPeftTolerance;
 const Path kMethods = kPeftGolden / "methods";
-
-Path family_of(const std::string& name) { return kGolden / "families" / name.substr(0, name.find('_')); }
-
-Decoder base_of(const std::string& name, ComputeDType dtype = ComputeDType::kF32) {
-  return load_model({.path = family_of(name).string(), .dtype = dtype});
-}
-
-/// The two sequences of scripts/golden/peft_methods.py.
-std::vector<Example> case_examples() {
-  return {example_of({1, 30, 17, 42, 51, 8, 26, 9, 2}, {-100, -100, 17, 42, 51, 8, -100, 9, 2}, 0),
-          example_of({1, 7, 40, 5, 12}, {-100, -100, 40, 5, 12}, 1)};
-}
-
-at::Tensor all_log_probs(const Decoder& model) {
-  std::vector<at::Tensor> rows;
-  for (const Example& example : case_examples()) rows.push_back(log_probabilities(model, example.tokens));
-  return at::cat(rows);
-}
-
-/// wave() of the script.
-at::Tensor wave(const at::Tensor& gradient) {
-  const at::Tensor flat = gradient.to(at::kDouble).flatten();
-  const at::Tensor waves = at::cos(at::arange(flat.numel(), at::kDouble));
-  return at::stack({flat.norm(), (flat * waves).sum()});
-}
 
 class PeftMethods : public testing::TestWithParam<const char*> {
  protected:
@@ -63,8 +34,7 @@ TEST_P(PeftMethods, LogProbabilitiesAreThoseOfPeft) {
 TEST_P(PeftMethods, GradientsAreThoseOfPeft) {
   Decoder model = base_of(GetParam());
   const AdapterSet adapters = load_adapter(model, folder(), ZeroAdapter::kRefuse);
-  const Step step = make_step(case_examples(), {0, 1}, 1024);
-  const at::Tensor loss = token_losses(model, step.packs[0]).sum() / static_cast<double>(step.target_tokens);
+  const at::Tensor loss = case_loss(model);
   const auto golden = expected();
   EXPECT_NEAR(loss.item<double>(), golden.at("loss").item<double>(), kTolerance);
   loss.backward();
@@ -120,19 +90,9 @@ TEST_P(PeftMethods, MergedIntoAGgufItIsTheSame) {
   EXPECT_LT(largest_difference(all_log_probs(merged), all_log_probs(model)), kTolerance);
 }
 
-std::map<std::string, std::vector<std::int64_t>> shapes_of(const Path& folder) {
-  std::map<std::string, std::vector<std::int64_t>> shapes;
-  const SafetensorsFile file(folder / "adapter_model.safetensors");
-  for (const TensorView& tensor : file.tensors()) shapes[tensor.name] = tensor.shape;
-  return shapes;
-}
-
 TEST_P(PeftMethods, SavedItHasPeftsKeysShapesAndConfig) {
   const TestFolder folder_of_test;
-  // For scripts/golden/peft_reread.py, which loads them into PEFT.
-  const char* kept = std::getenv("GRAFT_SAVED_ADAPTERS");
-  const Path out = kept ? Path(kept) / GetParam() : folder_of_test.path() / "saved";
-  std::filesystem::create_directories(out);
+  const Path out = place_to_save(GetParam(), folder_of_test.path());
   Decoder model = base_of(GetParam());
   const AdapterSet adapters = load_adapter(model, folder(), ZeroAdapter::kRefuse);
   save_adapter(adapters, out, "base", {});
@@ -147,6 +107,10 @@ TEST_P(PeftMethods, SavedItHasPeftsKeysShapesAndConfig) {
              peft = read_json(folder() / "adapter_config.json");
   for (const auto& [key, value] : ours.items()) {
     if (key == "base_model_name_or_path" || key == "save_projection") continue;
+    if (key == "init_lora_weights") {  // that of what goes on from it
+      EXPECT_EQ(value, Json(true));
+      continue;
+    }
     ASSERT_TRUE(peft.contains(key)) << key;
     const bool one = key.starts_with("layers_") && !peft.at(key).is_array() && !peft.at(key).is_null();
     if (key == "trainable_token_indices" && peft.at(key).is_object()) continue;
@@ -183,8 +147,8 @@ TEST_P(PeftMethods, InBf16ItIsNearFp32) {
 
 INSTANTIATE_TEST_SUITE_P(
     Peft, PeftMethods,
-    testing::Values("qwen2_plain", "gemma2_plain", "llama_rslora", "gemma2_rslora", "gemma2_patterns",
-                    "llama_layers", "llama_exclude", "qwen2_exclude", "llama_bias_all",
+    testing::Values("llama_plain", "qwen2_plain", "gemma2_plain", "llama_rslora", "gemma2_rslora",
+                    "gemma2_patterns", "llama_layers", "llama_exclude", "qwen2_exclude", "llama_bias_all",
                     "qwen2_bias_lora_only", "qwen2_lora_bias", "llama_lora_bias", "gemma2_lora_bias",
                     "qwen2_tied_embedding", "gemma2_tied_head", "qwen2_tied_saved", "gemma2_tied_saved",
                     "qwen2_embedding", "gemma2_head", "llama_saved", "gemma2_saved_head",
@@ -193,7 +157,8 @@ INSTANTIATE_TEST_SUITE_P(
                     "gemma2_embedding", "llama_embedding_head", "qwen2_head", "gemma2_saved",
                     "qwen2_saved_head", "llama_saved_linear", "qwen2_tokens", "llama_tokens", "gemma2_tokens",
                     "llama_dora", "qwen2_dora", "gemma2_dora", "llama_vera", "qwen2_vera_unsaved",
-                    "gemma2_vera", "llama_ia3", "qwen2_ia3", "gemma2_ia3"),
+                    "gemma2_vera", "llama_ia3", "qwen2_ia3", "gemma2_ia3", "llama_gaussian", "qwen2_gaussian",
+                    "gemma2_gaussian", "llama_orthogonal", "qwen2_orthogonal", "gemma2_orthogonal"),
     [](const auto& info) { return std::string(info.param); });
 
 }  // namespace
