@@ -138,9 +138,8 @@ OpenAdapter open_adapter(const Decoder& model, const Path& folder) {
   SafetensorsFile file(path);  // what can throw stays out of the aggregate
   OpenAdapter open{.adapter = {}, .file = std::move(file), .named = {}, .split = {}, .specs = {}};
   open.named = name_tensors(open.file.tensors(), where);
-  if (!config.target_parameters.empty())
-    check(!starts_from_weight(options), config_path,
-          ": /init_lora_weights: parts of a weight, which PEFT has not of target_parameters");
+  check(config.target_parameters.empty() || !starts_from_weight(options), config_path,
+        ": /init_lora_weights: PEFT has no such start of target_parameters");
   if (!config.target_parameters.empty())
     open.split = split_parameters(model, config.target_parameters, config_path, where, open.named, options);
   open.adapter.options = options;
