@@ -80,7 +80,8 @@ ExitCode convert_to_gguf(const ConvertArguments& arguments) {
     fail(ExitCode::kInternal, arguments.out, ": differs from the model it was made of (KL ", difference.kl,
          ", want at most ", kLargestKl, ")");
   if (arguments.modelfile)
-    write_modelfile(output.place(), Path(output.place()).replace_extension(".Modelfile"));
+    write_modelfile({.model = output.place(), .from = "./" + output.place().filename().string()},
+                    Path(output.place()).replace_extension(".Modelfile"));
   output.commit();
   print_gguf(arguments, difference, report);
   return ExitCode::kDone;

@@ -12,8 +12,10 @@
 #include "cli/commands.h"
 #include "cli/golden_file.h"
 #include "cli/output.h"
+#include "cli/talker.h"
 #include "evaluate/compare.h"
 #include "export/gguf_lora.h"
+#include "export/modelfile.h"
 #include "export/portable.h"
 #include "model/base_outline.h"
 #include "model/load_in_files.h"
@@ -25,7 +27,7 @@ namespace {
 struct ExportArguments {
   std::string model, adapter, to, out, type = "f32";
   std::string place;  ///< where it is made until it is proven
-  bool json = false;
+  bool modelfile = false, json = false;
 };
 
 // What base, adapter and what became of it predict.
@@ -131,6 +133,18 @@ Json export_adapter(const ExportArguments& arguments, const AdapterFolder& adapt
   return arguments.to == "portable" ? export_portable(arguments, adapter) : export_peft(arguments, adapter);
 }
 
+// For Ollama: the adapter over its base, which stays where it is.
+void write_adapter_modelfile(const ExportArguments& arguments) {
+  const Path out(arguments.out), place(arguments.place);
+  const Path base = std::filesystem::proximate(arguments.model, std::filesystem::absolute(out).parent_path());
+  const bool named = base.is_absolute() || *base.begin() == "..";
+  write_modelfile({.model = arguments.model,
+                   .from = named ? base.string() : "./" + base.string(),
+                   .adapter = "./" + out.filename().string(),
+                   .chat = trained_template(arguments.adapter, arguments.model)},
+                  Path(place).replace_extension(".Modelfile"));
+}
+
 void report_proof(const ExportArguments& arguments, const ExportProof& proof, Json& report) {
   report["proof"] = proof.json();
   if (arguments.json) return;
@@ -163,6 +177,8 @@ ExitCode run_export(const std::vector<std::string>& words) {
   parser.option("model", "M", arguments.model,
                 "the base: Hugging Face folder or .gguf file (required by gguf-lora)");
   parser.option("type", "f32|f16|bf16|q8_0", arguments.type, "how a GGUF LoRA stores its numbers (f32)");
+  parser.flag("modelfile", arguments.modelfile,
+              "write Ollama's Modelfile beside a GGUF LoRA: base and ADAPTER");
   parser.flag("json", arguments.json, "one JSON document instead of a line");
   if (!parser.parse(words)) return ExitCode::kDone;
   check(!std::filesystem::exists(arguments.out), ExitCode::kUsage, arguments.out, ": exists already");
@@ -170,6 +186,7 @@ ExitCode run_export(const std::vector<std::string>& words) {
   check(gguf || portable || arguments.to == "peft", ExitCode::kUsage, "--to: got ", printable(arguments.to),
         ", want peft, portable or gguf-lora");
   if (gguf) parse_lora_type(arguments.type);
+  check(gguf || !arguments.modelfile, ExitCode::kUsage, "--modelfile: want --to gguf-lora beside it");
   check(!gguf || !arguments.model.empty(), ExitCode::kUsage,
         "--model: missing: a GGUF LoRA names its base's tensors");
   const AdapterFolder adapter = open_adapter_folder(arguments.adapter);
@@ -178,6 +195,7 @@ ExitCode run_export(const std::vector<std::string>& words) {
   StagedOutput output(arguments.out);
   arguments.place = output.place().string();
   Json report = export_adapter(arguments, adapter);
+  if (arguments.modelfile) write_adapter_modelfile(arguments);
   if (prover) {
     const ExportProof proof = prover->prove();
     write_golden(proof.golden, golden_path(arguments.place));

@@ -52,6 +52,13 @@ std::optional<ChatTemplate> template_for(const std::string& adapter, const std::
   return choose_chat_template(name, tokenizer);
 }
 
+std::optional<ChatTemplate> trained_template(const Path& adapter, const Path& model) {
+  if (!std::filesystem::exists(adapter / "chat_template.jinja")) return std::nullopt;
+  const Tokenizer tokenizer = load_tokenizer(model);
+  std::optional<ChatTemplate> chat = template_for(adapter.string(), "auto", tokenizer);
+  return chat && chat->source() != tokenizer.chat_template() ? chat : std::nullopt;
+}
+
 void TalkArguments::declare(Arguments& parser) {
   parser.option("model", "M", model, "Hugging Face folder or .gguf file", Need::kRequired);
   adapters.declare(parser);

@@ -52,6 +52,10 @@ struct Wording {
 std::optional<ChatTemplate> template_for(const std::string& adapter, const std::string& name,
                                          const Tokenizer& tokenizer);
 
+/// The template that stands beside the adapter in the folder `adapter`, where it is not that of the base
+/// `model`.
+std::optional<ChatTemplate> trained_template(const Path& adapter, const Path& model);
+
 /// The base with its weights, and its adapters. Warns where one does nothing. Errors: as the loaders; kUsage
 /// for an unknown dtype.
 AdapterShelf load_talking(const TalkArguments& arguments);

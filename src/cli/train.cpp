@@ -18,6 +18,7 @@
 #include "generate/stop_tokens.h"
 #include "ops/cpu_allocator.h"
 #include "peft/base_identity.h"
+#include "peft/identity_record.h"
 #include "recipe/recipe.h"
 #include "train/checkpoint.h"
 #include "train/metrics.h"
@@ -176,11 +177,25 @@ void write_adapter(const RunFolder& folder, const RunState& state, const Job& jo
   adapter.commit();
 }
 
+// What the frozen weights were quantised to for the training, if they were.
+std::string quantized_to(const ModelOptions& model) {
+  if (model.quantization == Quantization::kNf4) return "nf4";
+  return model.quantization == Quantization::kQ8_0 ? "q8_0" : "";
+}
+
 // How the frozen weights were held in memory.
 std::string held_as(const ModelOptions& model) {
   if (model.compute == Compute::kInt8) return "int8";
-  if (model.quantization == Quantization::kNf4) return "nf4";
-  return model.quantization == Quantization::kQ8_0 ? "q8_0" : weights_word(model.path);
+  const std::string quantized = quantized_to(model);
+  return quantized.empty() ? weights_word(model.path) : quantized;
+}
+
+// What the adapter's file tells of its base.
+AdapterMetadata identity_of(const Decoder& model, const AdapterSet& adapters, const ModelOptions& options) {
+  AdapterMetadata identity = base_identity(model, adapters.touched);
+  if (const std::string quantized = quantized_to(options); !quantized.empty())
+    identity[kBaseQuantizationKey] = quantized;
+  return identity;
 }
 
 // The base without its adapters, and what it is asked once they are trained.
@@ -274,20 +289,22 @@ ExitCode run_train(const std::vector<std::string>& words) {
   std::optional<Profile> profile;
   if (arguments->profile)
     profile.emplace(model.config, recipe.model.dtype, planned.adapter.active_parameters);
-  const Training training{
-      .model = model,
-      .adapters = adapters,
-      .data = job.data,
-      .options = training_options(recipe),
-      .plan = planned.plan,
-      .folder = folder,
-      .base_path = recipe.model.path,
-      .hashes = hashes.complete(record, folder),
-      .identity = std::async(std::launch::deferred, base_identity, std::cref(model), adapters.touched),
-      .profile = profile ? &*profile : nullptr,
-      .after_evaluation = [&](std::int64_t) {
-        if (job.tokenizer) print_samples(model, *job.tokenizer, job.chat, recipe.evaluation.sample_prompts);
-      }};
+  const Training training{.model = model,
+                          .adapters = adapters,
+                          .data = job.data,
+                          .options = training_options(recipe),
+                          .plan = planned.plan,
+                          .folder = folder,
+                          .base_path = recipe.model.path,
+                          .hashes = hashes.complete(record, folder),
+                          .identity = std::async(std::launch::deferred, identity_of, std::cref(model),
+                                                 std::cref(adapters), std::cref(recipe.model)),
+                          .profile = profile ? &*profile : nullptr,
+                          .after_evaluation = [&](std::int64_t) {
+                            if (job.tokenizer)
+                              print_samples(model, *job.tokenizer, job.chat,
+                                            recipe.evaluation.sample_prompts);
+                          }};
   if (recipe.evaluation.sample_prompts.empty()) job.tokenizer.reset();
   release_cached_bytes();
   const TrainingResult result = train(training, checkpoint);

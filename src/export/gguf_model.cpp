@@ -36,6 +36,11 @@ struct Item {
   std::int64_t head_dim = 0;           ///< > 0: rows lie in pairs within heads of so many
   float added = 0.0F;                  ///< to every value
   const TensorView* stored = nullptr;  ///< the base's own tensor, where the base is a GGUF file
+
+  /// Whether its numbers change on the grid of the base's own blocks.
+  bool on_grid() const {
+    return stored != nullptr && stored->dtype == view.dtype && has_grid(view.dtype) && view.shape.size() > 1;
+  }
 };
 
 /// What `tensor` becomes in a GGUF file, alone or as the first of a block's experts.
@@ -121,7 +126,9 @@ void write_source(GgufWriter& file, const Item& item, std::size_t part) {
                                 : std::max<std::int64_t>(1, kPieceValues / width / unit) * unit;
   for (std::int64_t first = 0; first < rows; first += step) {
     const at::Tensor piece = rows_of(item, source, first, std::min(rows, first + step));
-    std::vector<std::byte> bytes = encode_rows(piece, item.view.dtype, source.name);
+    std::vector<std::byte> bytes = item.on_grid()
+                                       ? round_rows(piece, *item.stored, before + first, source.name)
+                                       : encode_rows(piece, item.view.dtype, source.name);
     restore_unchanged(item, before + first, piece, bytes);
     file.write(bytes);
   }
@@ -189,15 +196,23 @@ bool has_tokenizer(const Path& folder) {
   return false;
 }
 
-void set_trained_template(const ChatTemplate* chat, const Path& base, GgufMetadata& metadata) {
-  if (chat == nullptr) return;
-  metadata.set("tokenizer.chat_template", chat->source());
-  const auto end = chat->end_of_turn() ? load_tokenizer(base).id(*chat->end_of_turn()) : std::nullopt;
+void set_trained_template(const ChatTemplate& chat, const Path& base, GgufMetadata& metadata) {
+  metadata.set("tokenizer.chat_template", chat.source());
+  const auto end = chat.end_of_turn() ? load_tokenizer(base).id(*chat.end_of_turn()) : std::nullopt;
   if (end) metadata.set("tokenizer.ggml.eot_token_id", static_cast<std::uint32_t>(*end));
 }
 
+/// The file's base model is the base of the merge, no longer what that one was made of.
+void set_record(const MergeRecord* merged, const Path& base, GgufMetadata& metadata) {
+  if (merged == nullptr) return;
+  metadata.set("general.base_model.count", std::uint32_t{1});
+  metadata.set("general.base_model.0.name", merged->base);
+  for (const auto& [key, value] : merged->metadata()) metadata.set(key, value);
+  if (merged->chat) set_trained_template(*merged->chat, base, metadata);
+}
+
 GgufReport write_from_folder(const Decoder& model, const Path& base, const Path& out,
-                             const std::optional<GgufTypes>& types, const ChatTemplate* chat) {
+                             const std::optional<GgufTypes>& types, const MergeRecord* merged) {
   GgufHyperparameters parameters = gguf_hyperparameters(model.config);
   GgufMetadata& metadata = parameters.metadata;
   metadata.set("general.name", model_name(model.config, base));
@@ -207,7 +222,7 @@ GgufReport write_from_folder(const Decoder& model, const Path& base, const Path&
     set_tokenizer_metadata(base, model.config.vocab_size, model.config.eos_token_ids, metadata);
   else
     warn(base.string() + ": has no tokenizer, so the GGUF file has none");
-  set_trained_template(chat, base, metadata);
+  set_record(merged, base, metadata);
   GgufReport report;
   const std::vector<ExportTensor> tensors = export_tensors(model);
   std::vector<TensorView> factors;
@@ -227,14 +242,16 @@ GgufReport write_from_folder(const Decoder& model, const Path& base, const Path&
 }
 
 GgufReport write_from_gguf(const Decoder& model, const Path& base, const Path& out,
-                           const std::optional<GgufTypes>& types, const ChatTemplate* chat) {
+                           const std::optional<GgufTypes>& types, const MergeRecord* merged) {
   const GgufFile file(base);
   GgufMetadata metadata;
   for (const GgufPair& pair : file.pairs())
-    if (!pair.key.starts_with("split.")) metadata.set(pair);
+    if (!pair.key.starts_with("split.") &&
+        !(merged != nullptr && pair.key.starts_with("general.base_model.")))
+      metadata.set(pair);
   if (types) metadata.set("general.file_type", types->file_type);
   metadata.set("general.quantization_version", kQuantizationVersion);
-  set_trained_template(chat, base, metadata);
+  set_record(merged, base, metadata);
   GgufReport report;
   const std::vector<ExportTensor> tensors = export_tensors(model);
   std::map<std::string, Item, std::less<>> made;
@@ -264,10 +281,10 @@ GgufReport write_from_gguf(const Decoder& model, const Path& base, const Path& o
 }  // namespace
 
 GgufReport write_gguf_model(const Decoder& model, const Path& base, const Path& out,
-                            const std::optional<GgufTypes>& types, const ChatTemplate* chat) {
+                            const std::optional<GgufTypes>& types, const MergeRecord* merged) {
   const at::NoGradGuard no_grad;
   const auto write = std::filesystem::is_directory(base) ? write_from_folder : write_from_gguf;
-  return write(model, base, out, types, chat);
+  return write(model, base, out, types, merged);
 }
 
 }  // namespace graft

@@ -5,8 +5,8 @@
 
 #include "base/file.h"
 #include "export/gguf_types.h"
+#include "export/merge_record.h"
 #include "model/decoder.h"
-#include "text/chat.h"
 
 namespace graft {
 
@@ -24,9 +24,10 @@ struct GgufReport {
 /// rows that the merge leaves as they are keep their bytes where the type stays. `types`: none keeps each
 /// tensor's own (bf16 of a folder). Load the model in fp32, unquantised, where the base's weights are not
 /// bf16. Errors: what GGUF cannot say (gguf_hyperparameters, set_tokenizer_metadata), weights that are not
-/// finite or do not fit (kNumerics), no room (kResource). `chat`: the template that the adapters were trained
-/// with, where it is not the base's; its end of a turn becomes the file's.
+/// finite or do not fit (kNumerics), no room (kResource). `merged`: of a merge, what the file tells of
+/// it: the record, the base as general.base_model.0, and the template that the adapter was trained with,
+/// whose end of a turn becomes the file's.
 GgufReport write_gguf_model(const Decoder& model, const Path& base, const Path& out,
-                            const std::optional<GgufTypes>& types, const ChatTemplate* chat = nullptr);
+                            const std::optional<GgufTypes>& types, const MergeRecord* merged = nullptr);
 
 }  // namespace graft

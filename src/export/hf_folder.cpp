@@ -75,15 +75,17 @@ WeightType parse_weight_type(std::string_view text) {
 }
 
 Proof write_hf_folder(const Decoder& model, const Path& base, const Path& out, WeightType type,
-                      const ChatTemplate* chat) {
+                      const MergeRecord* merged) {
   OutputFolder folder(out);
   const at::ScalarType dtype = scalar_type(type);
   const std::vector<ExportTensor> tensors = export_tensors(model);
   check_room(tensors, dtype, out);
   write_config(model, type, folder.temporary());
   write_tokenizer_files(base, model.config, folder.temporary());
-  if (chat != nullptr) write_trained_template(*chat, model.config, folder.temporary());
-  write_weights(tensors, dtype, folder.temporary());
+  if (merged != nullptr && merged->chat)
+    write_trained_template(*merged->chat, model.config, folder.temporary());
+  write_weights(tensors, dtype, merged ? merged->metadata() : std::map<std::string, std::string>(),
+                folder.temporary());
   const bool exact = model.dtype == at::kFloat && type == WeightType::kF32 && !has_adapters(model);
   const Proof proof =
       prove_export(model, base, folder.temporary(), exact ? Rounding::kNone : Rounding::kWeights);

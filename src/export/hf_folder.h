@@ -3,9 +3,9 @@
 #include <string_view>
 
 #include "base/file.h"
+#include "export/merge_record.h"
 #include "export/proof.h"
 #include "model/decoder.h"
-#include "text/chat.h"
 
 namespace graft {
 
@@ -23,8 +23,9 @@ WeightType parse_weight_type(std::string_view text);
 /// GGUF base; type f32 or f16). Errors: `out` exists (kUsage), no room (kResource), weights that are not
 /// finite or do not fit f16 (kNumerics), a tokenizer that cannot be written (the part is named), a comparison
 /// that fails (kInternal).
-/// `chat`: the template that the adapters were trained with, where it is not the base's.
+/// `merged`: of a merge, what the folder tells of it: the record under __metadata__ of every file of weights,
+/// and the template that the adapter was trained with.
 Proof write_hf_folder(const Decoder& model, const Path& base, const Path& out, WeightType type,
-                      const ChatTemplate* chat = nullptr);
+                      const MergeRecord* merged = nullptr);
 
 }  // namespace graft

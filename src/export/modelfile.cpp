@@ -1,14 +1,13 @@
 #include "export/modelfile.h"
 
+#include <algorithm>
 #include <array>
-#include <optional>
-#include <string>
 #include <vector>
 
 #include "base/error.h"
 #include "base/json.h"
+#include "model/config.h"
 #include "store/gguf.h"
-#include "text/chat.h"
 
 namespace graft {
 namespace {
@@ -64,9 +63,7 @@ std::optional<std::string> default_system(const ChatTemplate& own, const ChatTem
 }
 
 /// TEMPLATE and SYSTEM, or nothing.
-std::string template_lines(const Path& model) {
-  const Tokenizer tokenizer = load_tokenizer(model);
-  const auto own = choose_chat_template("auto", tokenizer);
+std::string template_lines(const Tokenizer& tokenizer, const std::optional<ChatTemplate>& own) {
   if (!own) return "";
   const std::string bos = tokenizer.bos() ? tokenizer.token(*tokenizer.bos()) : "";
   for (const GoTemplate& entry : kGoTemplates) {
@@ -85,19 +82,42 @@ std::string template_lines(const Path& model) {
   return "";
 }
 
+/// The ids of the ends of an answer that the model names.
+std::vector<std::int64_t> end_ids(const Path& model) {
+  std::vector<std::int64_t> ids;
+  if (std::filesystem::is_directory(model)) {
+    for (const std::int32_t id : load_config(model).eos_token_ids) ids.push_back(id);
+    return ids;
+  }
+  const GgufFile file(model);
+  for (const char* key : {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"})
+    if (file.has(key)) ids.push_back(file.integer(key));
+  return ids;
+}
+
+/// Those ends and the template's as texts, each once.
+std::vector<std::string> ends_of(const Path& model, const Tokenizer& tokenizer,
+                                 const std::optional<ChatTemplate>& chat) {
+  std::vector<std::string> ends;
+  const auto add = [&](const std::string& end) {
+    if (std::ranges::find(ends, end) == ends.end()) ends.push_back(end);
+  };
+  for (const std::int64_t id : end_ids(model))
+    if (id >= 0 && id < tokenizer.vocab_size()) add(tokenizer.token(static_cast<std::int32_t>(id)));
+  if (chat && chat->end_of_turn()) add(*chat->end_of_turn());
+  return ends;
+}
+
 }  // namespace
 
-void write_modelfile(const Path& model, const Path& out) {
-  const GgufFile file(model);
-  std::string text = "FROM ./" + model.filename().string() + "\n" + template_lines(model);
-  for (const char* name : {"eos", "eot"}) {
-    const std::string key = std::string("tokenizer.ggml.") + name + "_token_id";
-    if (!file.has(key)) continue;
-    const std::int64_t id = file.integer(key);
-    const auto& tokens = file.strings("tokenizer.ggml.tokens");
-    if (id >= 0 && id < static_cast<std::int64_t>(tokens.size()))
-      text += "PARAMETER stop " + to_text(Json(tokens[static_cast<std::size_t>(id)])) + "\n";
-  }
+void write_modelfile(const Modelfile& modelfile, const Path& out) {
+  const Tokenizer tokenizer = load_tokenizer(modelfile.model);
+  const auto chat = modelfile.chat ? modelfile.chat : choose_chat_template("auto", tokenizer);
+  std::string text = "FROM " + modelfile.from + "\n";
+  if (!modelfile.adapter.empty()) text += "ADAPTER " + modelfile.adapter + "\n";
+  text += template_lines(tokenizer, chat);
+  for (const std::string& end : ends_of(modelfile.model, tokenizer, chat))
+    text += "PARAMETER stop " + to_text(Json(end)) + "\n";
   write_file(out, text);
 }
 

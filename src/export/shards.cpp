@@ -58,11 +58,14 @@ void write_tensor(SafetensorsWriter& file, const ExportTensor& tensor, at::Scala
   }
 }
 
-void write_shard(const Path& path, std::span<const ExportTensor> tensors, at::ScalarType dtype) {
+void write_shard(const Path& path, std::span<const ExportTensor> tensors, at::ScalarType dtype,
+                 const std::map<std::string, std::string>& metadata) {
   std::vector<TensorView> views;
   for (const ExportTensor& tensor : tensors)
     views.push_back({.name = tensor.name, .dtype = stored_type(dtype), .shape = tensor.shape, .bytes = {}});
-  SafetensorsWriter file(path, views, {{"format", "pt"}});
+  std::map<std::string, std::string> all = metadata;
+  all["format"] = "pt";  // transformers refuses a file without it
+  SafetensorsWriter file(path, views, all);
   for (const ExportTensor& tensor : tensors) write_tensor(file, tensor, dtype);
   file.commit();
 }
@@ -73,11 +76,12 @@ std::string shard_name(std::size_t index, std::size_t count) {
 
 }  // namespace
 
-void write_weights(const std::vector<ExportTensor>& tensors, at::ScalarType dtype, const Path& folder,
+void write_weights(const std::vector<ExportTensor>& tensors, at::ScalarType dtype,
+                   const std::map<std::string, std::string>& metadata, const Path& folder,
                    std::int64_t shard_bytes) {
   const auto shards = cut(tensors, dtype, shard_bytes);
   if (shards.size() == 1) {
-    write_shard(folder / "model.safetensors", shards.front(), dtype);
+    write_shard(folder / "model.safetensors", shards.front(), dtype, metadata);
     return;
   }
   Json index;
@@ -86,7 +90,7 @@ void write_weights(const std::vector<ExportTensor>& tensors, at::ScalarType dtyp
   index["metadata"] = {{"total_size", total}};
   for (std::size_t i = 0; i < shards.size(); ++i) {
     const std::string name = shard_name(i, shards.size());
-    write_shard(folder / name, shards[i], dtype);
+    write_shard(folder / name, shards[i], dtype, metadata);
     for (const ExportTensor& tensor : shards[i]) index["weight_map"][tensor.name] = name;
   }
   write_file(folder / "model.safetensors.index.json", to_text(index, 2) + "\n");

@@ -15,4 +15,10 @@ namespace graft {
 /// finite, or too large for the fp16 numbers of the type.
 std::vector<std::byte> encode_rows(const at::Tensor& values, DType dtype, const std::string& tensor);
 
+/// values fp32 [N,in] -> rows first … first + N - 1 of `stored`, of a type that has_grid takes, moved onto
+/// them: scales stay, and a change smaller than a step survives on average (round_on_grid). The same bytes
+/// however the rows are cut. Errors: as encode_rows.
+std::vector<std::byte> round_rows(const at::Tensor& values, const TensorView& stored, std::int64_t first,
+                                  const std::string& tensor);
+
 }  // namespace graft

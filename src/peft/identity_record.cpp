@@ -35,6 +35,11 @@ std::map<std::int64_t, std::int64_t> places_of(const Json& weight) {
 
 }  // namespace
 
+std::string recorded_quantization(const AdapterMetadata& metadata) {
+  const auto found = metadata.find(kBaseQuantizationKey);
+  return found == metadata.end() ? "" : found->second;
+}
+
 std::optional<std::int64_t> recorded_signs(const AdapterMetadata& metadata, const std::string& where) {
   const auto record = fingerprint_in(metadata, where);
   if (!record) return std::nullopt;
@@ -67,6 +72,7 @@ AdapterMetadata joined_identity(const AdapterMetadata& first, const AdapterMetad
   result.insert(second.begin(), second.end());
   const auto one = first.find(kBaseHashKey), other = second.find(kBaseHashKey);
   if (one != first.end() && other != second.end() && one->second != other->second) result.erase(kBaseHashKey);
+  if (recorded_quantization(first) != recorded_quantization(second)) result.erase(kBaseQuantizationKey);
   auto record = fingerprint_in(first, "metadata");
   const auto more = fingerprint_in(second, "metadata");
   if (!record || !more) return result;

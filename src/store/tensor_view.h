@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/block_grid.h"  // has_grid, round_on_grid: for what is changed
 #include "kernels/dtype.h"
 #include "kernels/encode.h"  // can_encode, encode_from_f32: for what is written
 

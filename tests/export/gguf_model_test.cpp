@@ -4,6 +4,7 @@
 
 #include "expect_error.h"
 #include "export/modelfile.h"
+#include "export/weights.h"
 #include "model/gguf_hyperparameters.h"
 #include "model/golden.h"
 #include "peft/adapter_set.h"
@@ -18,7 +19,7 @@ const std::vector<std::int32_t> kIds = {1, 300, 17, 42, 511, 88, 260, 9, 2};
 class GgufModel : public ::testing::Test {
  protected:
   TemporaryFolder folder_;
-  Path out_ = folder_.path() / "out.gguf";
+  Path out_ = folder_.path() / "out.gguf", again_ = folder_.path() / "again.gguf";
 };
 
 TEST_F(GgufModel, AFolderInF32GivesTheSameNumbersAndTokens) {
@@ -108,10 +109,59 @@ TEST_F(GgufModel, AMergeIntoAGgufChangesTheAdaptedTensorsAlone) {
             largest_difference(sequence_logits(load_fp32(base), kIds), sequence_logits(model, kIds)));
 }
 
+// How much of the change from `base` to `wanted` is in `got`: its share along that direction.
+double kept(const at::Tensor& base, const at::Tensor& wanted, const at::Tensor& got) {
+  const at::Tensor change = wanted - base;
+  return ((got - base) * change).sum().item<double>() / change.square().sum().item<double>();
+}
+
+TEST_F(GgufModel, AMergeIntoFourBitsKeepsWhatIsSmallerThanAStep) {
+  const Path base = folder_.path() / "base.gguf";
+  write_gguf_model(load_fp32(golden("tiny_llama")), golden("tiny_llama"), base, parse_gguf_types("q4_0"));
+  Decoder model = load_fp32(base);
+  load_adapter(model, golden("peft/plain"), ZeroAdapter::kRefuse, OtherBase::kWarn);
+  write_gguf_model(model, base, out_, std::nullopt);
+  write_gguf_model(model, base, again_, std::nullopt);
+  EXPECT_EQ(text_of_file(again_), text_of_file(out_)) << "chance has one key";
+  const Decoder plain = load_fp32(base), merged = load_fp32(out_);
+  const auto before = export_tensors(plain), wanted = export_tensors(model), after = export_tensors(merged);
+  std::size_t changed = 0;
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    const std::int64_t rows = before[i].shape[0];
+    const at::Tensor base_rows = before[i].rows(0, rows), want = wanted[i].rows(0, rows);
+    if (at::equal(base_rows, want)) continue;
+    ++changed;
+    EXPECT_NEAR(kept(base_rows, want, after[i].rows(0, rows)), 1.0, 0.3) << before[i].name;
+  }
+  EXPECT_GT(changed, 0U);
+}
+
+TEST_F(GgufModel, AMergeTellsWhatItWasMadeOf) {
+  const Path base = golden("model/tiny.gguf");
+  const MergeRecord record{.base = "tiny.gguf", .base_weights = "q4_1", .adapter_sha256 = "ab12"};
+  write_gguf_model(load_fp32(base), base, out_, std::nullopt, &record);
+  const GgufFile file(out_);
+  EXPECT_EQ(file.string("general.base_model.0.name"), "tiny.gguf");
+  EXPECT_EQ(file.string("graft.merge.base_weights"), "q4_1");
+  EXPECT_EQ(file.string("graft.merge.adapter_sha256"), "ab12");
+  write_gguf_model(load_fp32(out_), out_, again_, std::nullopt);
+  EXPECT_EQ(GgufFile(again_).string("graft.merge.base"), "tiny.gguf") << "a copy is of the same merge";
+}
+
+TEST_F(GgufModel, TheModelfileOfAnAdapterNamesItsBaseAndItsOwnTemplate) {
+  const Path base = golden("tiny_llama"), out = folder_.path() / "Modelfile";
+  const auto chat = choose_chat_template("llama3", load_tokenizer(base));
+  write_modelfile({.model = base, .from = "../tiny", .adapter = "./lora.gguf", .chat = chat}, out);
+  const std::string text = text_of_file(out);
+  EXPECT_TRUE(text.starts_with("FROM ../tiny\nADAPTER ./lora.gguf\nTEMPLATE")) << text;
+  EXPECT_TRUE(contains(text, "<|start_header_id|>")) << text;
+  EXPECT_TRUE(contains(text, "PARAMETER stop \"" + load_tokenizer(base).token(2) + "\"\n")) << text;
+}
+
 TEST_F(GgufModel, TheModelfileNamesTheFileAndItsEnds) {
   const Path base = golden("tiny_llama");
   write_gguf_model(load_fp32(base), base, out_, parse_gguf_types("bf16"));
-  write_modelfile(out_, folder_.path() / "Modelfile");
+  write_modelfile({.model = out_, .from = "./out.gguf"}, folder_.path() / "Modelfile");
   const std::string text = text_of_file(folder_.path() / "Modelfile");
   EXPECT_TRUE(text.starts_with("FROM ./out.gguf\n")) << text;
   EXPECT_TRUE(contains(text, "TEMPLATE \"\"\"{{- range .Messages }}<|im_start|>{{ .Role }}")) << "ChatML";

@@ -11,6 +11,8 @@
 namespace graft {
 namespace {
 
+const std::map<std::string, std::string> kMetadata{{"graft.merge.base", "mine"}};
+
 ExportTensor tensor_of(const std::string& name, const at::Tensor& values) {
   return {name, values.sizes().vec(),
           [values](std::int64_t first, std::int64_t last) { return values.slice(0, first, last); }};
@@ -30,10 +32,11 @@ at::Tensor read(const SafetensorsFolder& folder, const std::string& name) {
 
 TEST(Shards, OneFileHoldsEveryTensorRoundedOnce) {
   const TemporaryFolder folder;
-  write_weights(some_tensors(), at::kBFloat16, folder.path());
+  write_weights(some_tensors(), at::kBFloat16, kMetadata, folder.path());
   EXPECT_FALSE(std::filesystem::exists(folder.path() / "model.safetensors.index.json"));
   const SafetensorsFile file(folder.path() / "model.safetensors");
   EXPECT_EQ(file.metadata().at("format"), "pt") << "transformers refuses a file without it";
+  EXPECT_EQ(file.metadata().at("graft.merge.base"), "mine");
   const SafetensorsFolder written(folder.path());
   for (const ExportTensor& tensor : some_tensors()) {
     const at::Tensor want = tensor.rows(0, tensor.shape[0]).to(at::kBFloat16).to(at::kFloat);
@@ -43,7 +46,7 @@ TEST(Shards, OneFileHoldsEveryTensorRoundedOnce) {
 
 TEST(Shards, ASmallLimitCutsBetweenTensorsAndTheIndexFindsThem) {
   const TemporaryFolder folder;
-  write_weights(some_tensors(), at::kFloat, folder.path(), 60);  // a 48 + b 20 bytes, c 32
+  write_weights(some_tensors(), at::kFloat, kMetadata, folder.path(), 60);  // a 48 + b 20 bytes, c 32
   for (const char* name : {"model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"}) {
     EXPECT_TRUE(std::filesystem::exists(folder.path() / name)) << name;
   }
@@ -58,7 +61,7 @@ TEST(Shards, ASmallLimitCutsBetweenTensorsAndTheIndexFindsThem) {
 
 TEST(Shards, ATensorAboveTheLimitIsAShardAlone) {
   const TemporaryFolder folder;
-  write_weights(some_tensors(), at::kFloat, folder.path(), 1);
+  write_weights(some_tensors(), at::kFloat, kMetadata, folder.path(), 1);
   EXPECT_TRUE(std::filesystem::exists(folder.path() / "model-00003-of-00003.safetensors"));
   EXPECT_EQ(SafetensorsFolder(folder.path()).names().size(), 3U);
 }
@@ -67,7 +70,7 @@ TEST(Shards, BadNumbersAreRefusedByTensor) {
   const auto message = [](float value, at::ScalarType dtype) -> std::string {
     const TemporaryFolder folder;
     try {
-      write_weights({tensor_of("w", at::full({2, 2}, value))}, dtype, folder.path());
+      write_weights({tensor_of("w", at::full({2, 2}, value))}, dtype, kMetadata, folder.path());
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ExitCode::kNumerics);
       EXPECT_FALSE(std::filesystem::exists(folder.path() / "model.safetensors"));

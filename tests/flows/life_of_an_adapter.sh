@@ -58,6 +58,24 @@ close "$merged_gguf" "$adapted" 1e-5 || fail "merged GGUF has loss $merged_gguf,
 expect_exit 0 "$GRAFT" convert --model "$tiny" --out "$WORK/base.gguf" --type q8_0
 expect_exit 0 "$GRAFT" merge --model "$WORK/base.gguf" --adapter "$WORK/run/adapter" --format gguf --out "$WORK/merged_q8.gguf"
 
+# A training on a base in 4 bits is merged into the weights that it saw, or into the ones in the files; the result says which.
+expect_exit 0 "$GRAFT" train "$recipe" output_dir="$WORK/nf4" model.quantization=nf4 model.dtype=fp32
+seen=$(sed -n 's/.*"eval_loss_after": *\([^,]*\),*/\1/p' "$WORK/nf4/run.json")
+expect_exit 0 "$GRAFT" merge --model "$tiny" --adapter "$WORK/nf4/adapter" --out "$WORK/merged_files" --type f32
+grep -q 'quantization nf4' "$WORK/err" || fail "nobody said that the adapter saw other weights"
+grep -q -a '"graft.merge.base_weights":"bf16"' "$WORK/merged_files/model.safetensors" || fail "the merge does not say what it was made of"
+expect_exit 0 "$GRAFT" merge --model "$tiny" --adapter "$WORK/nf4/adapter" --out "$WORK/merged_nf4" --type f32 --quantization nf4 --json
+grep -q '"base_weights":"nf4"' "$WORK/out" || fail "the report does not say what the adapter was merged into"
+grep -q -a '"graft.merge.base_weights":"nf4"' "$WORK/merged_nf4/model.safetensors" || fail "the merge does not say that its base was quantised"
+# Evaluated by the same program: a run of no steps that matter over the same rows.
+expect_exit 0 "$GRAFT" train "$recipe" output_dir="$WORK/check" model.path="$WORK/merged_nf4" model.dtype=fp32 train.epochs=1
+again=$(sed -n 's/.*"eval_loss_before": *\([^,]*\),*/\1/p' "$WORK/check/run.json")
+close "$again" "$seen" 1e-4 || fail "merged into nf4 weights the loss is $again, training ended at $seen"
+
+# Beside a GGUF LoRA, Ollama's file over the base.
+expect_exit 0 "$GRAFT" export --model "$WORK/base.gguf" --adapter "$WORK/run/adapter" --to gguf-lora --out "$WORK/lora.gguf" --modelfile
+head -n 2 "$WORK/lora.Modelfile" | tr '\n' ' ' | grep -q '^FROM ./base.gguf ADAPTER ./lora.gguf $' || fail "no Modelfile beside the GGUF LoRA"
+
 # Answers: the same seed gives the same one; greedy needs none.
 expect_exit 0 "$GRAFT" generate --model "$tiny" --adapter "$WORK/run/adapter" --prompt "How do I make pancakes?" --seed 3 --max-new-tokens 20
 cp "$WORK/out" "$WORK/first"
