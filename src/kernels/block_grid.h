@@ -15,8 +15,9 @@ bool has_grid(DType dtype);
 /// scale or a minimum: each weight gets one of the two codes beside it, the upper one with the probability of
 /// its place between them. Nearest codes would be the old ones wherever a weight changed by less than half a
 /// step, and a small change of many weights, as a merged adapter is, would be lost; so it is kept on average.
-/// A weight on the grid keeps its code. A block that a weight leaves by more than a step at an end, or whose
-/// step is 0, is encoded anew (encode_from_f32). The same bytes for the same `key` everywhere. Source:
+/// A weight on the grid keeps its code. A block is encoded anew (encode_from_f32) where its weights change by
+/// more than kLargeChange steps (root mean square), which nearest codes follow with less noise, where one
+/// leaves the grid by more than a step at an end, or where a step is 0. The same bytes for the same `key` everywhere. Source:
 /// stochastic rounding, Gupta et al., "Deep Learning with Limited Numerical Precision" (2015).
 void round_on_grid(DType dtype, std::span<const float> weights, std::uint64_t key, std::byte* blocks);
 

@@ -12,7 +12,7 @@ namespace graft {
 namespace {
 
 constexpr std::size_t kWeights = 1024;
-constexpr float kSmall = 1e-3F;  // the weights are about 0.1
+constexpr float kSmall = 5e-4F;  // the weights are about 0.1
 
 std::vector<float> some_weights() {
   RandomStream random(7);
@@ -91,6 +91,13 @@ TEST_P(BlockGrid, ABlockThatLeavesItsGridIsEncodedAnew) {
   const auto bytes = static_cast<std::ptrdiff_t>(fresh.size());
   EXPECT_TRUE(std::equal(fresh.begin(), fresh.end(), got.begin() + bytes));
   EXPECT_TRUE(std::equal(got.begin(), got.begin() + bytes, blocks_.begin())) << "its neighbours stay";
+}
+
+TEST_P(BlockGrid, ALargeChangeIsRoundedToNearest) {
+  const std::vector<float> wanted = changed(0.2F);
+  std::vector<std::byte> fresh(blocks_.size());
+  encode_from_f32(GetParam(), wanted, fresh.data());
+  EXPECT_EQ(moved(wanted, 1), fresh);
 }
 
 TEST_P(BlockGrid, ABlockOfZerosLearnsToo) {
