@@ -7,7 +7,7 @@ OUT/initialisations/cases.json: the cases whose factors start as parts of the we
   expected.safetensors   of each module in turn wave() of the product that is taken out of the base, of what is left of the
                 weight, of the product trained, and the sizes of the start's factors; gradients as they move the product
                 (B dA and dB A: whatever the signs of singular vectors are); losses; log-probabilities of every second id; how
-                far from them PEFT's merged model, converted/ on the plain base, and trained/ loaded again are
+                far from them PEFT's merged model, converted/ on the plain base, and trained/ loaded again are, also in bf16
 OUT/initialisations/draws.json: what the random initialisations of a large linear are like, and how much of the weight PEFT's
 randomised PiSSA takes. words.json: of the words of init_lora_weights what PEFT does when it loads an adapter that it saved with
 them; <family>_<word>/: adapters of some that leave the base alone. OUT/methods/<family>_<word>/: as peft_methods.py makes them,
@@ -105,9 +105,14 @@ def keep_what_shows(name, expected, trained, converted):
     expected["log_probs"] = expected["log_probs"][:, ::2]
 
 
-def reloaded(family, folder):
+def reloaded(family, folder, dtype=torch.float32):
     torch.manual_seed(5)
-    return PeftModel.from_pretrained(base(family), folder)
+    return PeftModel.from_pretrained(base(family).to(dtype), folder)
+
+
+def distance_in_bf16(log_probabilities, family, folder):
+    """Of what PEFT computes in bf16, from fp32."""
+    return (log_probs(reloaded(family, folder, torch.bfloat16)).float() - log_probabilities).square().mean().sqrt().reshape(1)
 
 
 def start_of(model, family):
@@ -158,6 +163,7 @@ def make_derived(name, config, out):
         save(model, trained, family)
         refused = convert(model, converted, initial, family)
     expected["reloaded_gap"] = difference(expected["log_probs"], reloaded(family, trained))
+    expected["bf16_rms"] = distance_in_bf16(expected["log_probs"], family, trained)
     if refused is None:
         expected["converted_gap"] = difference(expected["log_probs"], reloaded(family, converted))
     expected["merged_gap"] = difference(expected["log_probs"], model.merge_and_unload())
