@@ -41,6 +41,7 @@ void read_config(AdapterFacts& facts, const JsonView& config) {
   facts.peft_type = config.at("peft_type").as_string();
   if (const auto init = config.find("init_lora_weights"); init && init->is_string() && changes_base(config))
     facts.init = init->as_string();
+  facts.start_is_lost = start_is_lost(config);
   for (const char* variant : kVariants)
     if (is_on(config, variant)) facts.variant = variant;
   if (is_on(config, "lora_bias")) facts.bias = "lora_bias";

@@ -14,6 +14,7 @@ namespace graft {
 struct AdapterFacts {
   std::string peft_type = "LORA";
   std::string init;            ///< init_lora_weights where it makes A and B parts of the base, else empty
+  bool start_is_lost = false;  ///< and neither file nor base tells what they were
   std::string variant;         ///< key of a LoRA variant that is on ("use_qalora"), or empty
   std::string bias;            ///< "bias" other than none, "lora_bias", or empty
   std::int64_t rank = 0;       ///< the largest of a module

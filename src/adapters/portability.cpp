@@ -23,6 +23,8 @@ struct Outcome {
   const char* does = "";
 };
 constexpr Outcome kTaken = {};
+constexpr char kPlainSave[] =
+    "save it from PEFT with path_initial_model_for_weight_conversion, or as graft does";
 
 Outcome refused(const char* does) { return {Fit::kRefused, does}; }
 Outcome differs(const char* does) { return {Fit::kDiffers, does}; }
@@ -37,6 +39,11 @@ std::string several(const std::vector<std::string>& names, const std::string& no
 }
 
 std::string when(bool holds, const std::string& text) { return holds ? text : ""; }
+
+std::string parts_of_weight(const Facts& f, bool holds) {
+  return when(!f.init.empty() && holds,
+              "A and B are parts of the base's weight (init_lora_weights " + printable(f.init) + ")");
+}
 
 /// A row of the table: `found` says what of its thing an adapter has, empty where nothing.
 struct Rule {
@@ -117,14 +124,12 @@ const std::vector<Rule>& method_rules() {
        refused("does not support it"), refused("has no magnitudes"), kMerge},
       {"variant", [](const Facts& f, const Limits&) { return f.variant; }, kTaken,
        differs("computes plain LoRA"), differs("computes plain LoRA"), kMerge},
-      {"init",
-       [](const Facts& f, const Limits&) {
-         return when(!f.init.empty(),
-                     "A and B are parts of the base's weight (init_lora_weights " + printable(f.init) + ")");
-       },
+      {"init", [](const Facts& f, const Limits&) { return parts_of_weight(f, !f.start_is_lost); },
        depends("takes them out of the base at each load: right on the very base of the training"),
-       differs("adds them to the whole base"), differs("adds them to the whole base"),
-       "save it from PEFT with path_initial_model_for_weight_conversion, or as graft does"},
+       differs("adds them to the whole base"), differs("adds them to the whole base"), kPlainSave},
+      {"lost_init", [](const Facts& f, const Limits&) { return parts_of_weight(f, f.start_is_lost); },
+       differs("takes another part out of the base when it loads it, or none"),
+       differs("adds them to the whole base"), differs("adds them to the whole base"), kPlainSave},
       {"modules_to_save",
        [](const Facts& f, const Limits&) { return several(f.saved_whole, "module", "trained whole"); },
        kTaken, refused("takes A and B alone"), refused("takes A and B alone"), kMerge},

@@ -19,7 +19,7 @@ constexpr char kPlainSave[] =
 constexpr char kChangedBase[] =
     "with the base as training left it, saved from PEFT by model.unload(), set init_lora_weights to true";
 
-enum class Start { kLeavesBase, kPissa, kOlora, kUntold, kUnknown };
+enum class Start { kLeavesBase, kPissa, kOlora, kLost, kQuantized, kUnknown };
 
 std::string lower(std::string word) {
   std::transform(word.begin(), word.end(), word.begin(), [](unsigned char c) { return std::tolower(c); });
@@ -33,9 +33,9 @@ Start start_of(const std::string& word) {
     return Start::kLeavesBase;
   if (small == "olora") return Start::kOlora;
   if (word == "pissa") return Start::kPissa;
-  const bool untold =
-      word.starts_with(kPissaRounds) || word.starts_with("corda") || word == "loftq" || word == "lora_ga";
-  return untold ? Start::kUntold : Start::kUnknown;
+  if (word == "loftq") return Start::kQuantized;
+  const bool lost = word.starts_with(kPissaRounds) || word.starts_with("corda") || word == "lora_ga";
+  return lost ? Start::kLost : Start::kUnknown;
 }
 
 // The word, where there is one: true, false and null leave the base alone.
@@ -44,11 +44,16 @@ std::optional<JsonView> word_of(const JsonView& config) {
   return !init || init->is_boolean() ? std::nullopt : init;
 }
 
-const char* why_untold(const std::string& word) {
-  if (word.starts_with(kPissaRounds))
-    return "what was taken out of the base was drawn at random, and PEFT draws it anew";
-  if (word == "loftq") return "it belongs to a base that was quantised together with it";
-  return "what was taken out of the base came from data";
+// Fails for what neither the file nor the base tells.
+void check_told(const JsonView& init, const std::string& word, Start start) {
+  const std::string quoted = ": \"" + printable(word) + "\": ";
+  check(start != Start::kUnknown, init.where(), quoted, "an initialisation that is not known here",
+        Hint{kPlainSave});
+  check(start != Start::kQuantized, init.where(), quoted,
+        "it belongs to a base that was quantised together with it: not supported", Hint{kChangedBase});
+  check(start != Start::kLost, init.where(), quoted, "what was taken out of the base ",
+        word.starts_with(kPissaRounds) ? "was drawn at random, and PEFT draws it anew" : "came from data",
+        ": not supported", Hint{kPlainSave + std::string("; or, ") + kChangedBase});
 }
 
 }  // namespace
@@ -58,16 +63,17 @@ bool changes_base(const JsonView& config) {
   return word && word->is_string() && start_of(word->as_string()) != Start::kLeavesBase;
 }
 
+bool start_is_lost(const JsonView& config) {
+  const auto word = word_of(config);
+  return word && word->is_string() && start_of(word->as_string()) == Start::kLost;
+}
+
 LoraInit read_saved_init(const JsonView& config) {
   const auto init = word_of(config);
   if (!init) return LoraInit::kKaiming;
   const std::string& word = init->as_string();
   const Start start = start_of(word);
-  check(start != Start::kUnknown, init->where(), ": an initialisation that is not known here (got \"",
-        printable(word), "\")", Hint{kPlainSave});
-  check(start != Start::kUntold, init->where(), ": \"", printable(word), "\": ", why_untold(word),
-        ": not supported",
-        Hint{word == "loftq" ? kChangedBase : kPlainSave + std::string("; or, ") + kChangedBase});
+  check_told(*init, word, start);
   if (start == Start::kPissa) return LoraInit::kPissa;
   return start == Start::kOlora ? LoraInit::kOlora : LoraInit::kKaiming;
 }

@@ -115,6 +115,9 @@ TEST(Portability, WhatIsNoPlainFactorHasItsRule) {
        },
        {kLoads, kDepends, kDepends}},
       {"init", [](auto& a) { a.config["init_lora_weights"] = "olora"; }, {kDepends, kDiffers, kDiffers}},
+      {"lost_init",
+       [](auto& a) { a.config["init_lora_weights"] = "pissa_niter_4"; },
+       {kDiffers, kDiffers, kDiffers}},
       {"variant", [](auto& a) { a.config["use_qalora"] = true; }, {kLoads, kDiffers, kDiffers}},
       {"layer_replication",
        [](auto& a) {
