@@ -104,6 +104,7 @@ std::optional<std::int64_t> whole_part(double value) {
 Value to_integer(Runtime& runtime, const Value& value, const Args& arguments) {
   const auto bound = bind_arguments(runtime, "int", arguments, {"default", "base"});
   runtime.want_defined(value);
+  runtime.charge_text(value);
   const Value otherwise = bound[0] ? *bound[0] : Value(std::int64_t{0});
   std::optional<std::int64_t> result = value.integer();
   if (value.is_float()) result = whole_part(value.as_float());
@@ -120,6 +121,7 @@ Value to_integer(Runtime& runtime, const Value& value, const Args& arguments) {
 Value to_float(Runtime& runtime, const Value& value, const Args& arguments) {
   const auto bound = bind_arguments(runtime, "float", arguments, {"default"});
   runtime.want_defined(value);
+  runtime.charge_text(value);
   const auto result = value.is_string() ? parse_float(value.as_string()) : value.number();
   return result ? Value(*result) : bound[0] ? *bound[0] : Value(0.0);
 }

@@ -18,8 +18,11 @@ using Values = std::vector<Value>;
 // item.a.b.0 for the path "a.b.0"; a number is one index.
 Value follow(Runtime& runtime, const Value& item, const Value& path) {
   if (!path.is_string()) return path.is_none() ? item : runtime.item(item, path);
+  runtime.charge(path.as_string().size());
   Value found = item;
   for (const std::string& part : split(path.as_string(), '.')) {
+    constexpr std::size_t kStep = 32;
+    runtime.charge(kStep);
     const bool is_index =
         !part.empty() && part.size() < 10 && part.find_first_not_of("0123456789") == part.npos;
     found = runtime.item(found, is_index ? Value(std::int64_t{std::stoll(part)}) : Value(part));
@@ -27,7 +30,8 @@ Value follow(Runtime& runtime, const Value& item, const Value& path) {
   return found;
 }
 
-Value ignore_case(const Value& value) {
+Value ignore_case(Runtime& runtime, const Value& value) {
+  runtime.charge_text(value);
   return value.is_string() ? Value(with_case(value.as_string(), LetterCase::kLower)) : value;
 }
 
@@ -164,7 +168,7 @@ Value dict_sort(Runtime& runtime, const Value& value, const Args& arguments) {
   for (const auto& [key, member] : dict->members) {
     pairs.push_back(Value::tuple({key, member}));
     const Value& sorted = by == "key" ? key : member;
-    keys.push_back(is_set(bound[0]) ? sorted : ignore_case(sorted));
+    keys.push_back(is_set(bound[0]) ? sorted : ignore_case(runtime, sorted));
   }
   return Value::list(sorted_by(runtime, pairs, keys, is_set(bound[2])));
 }
@@ -180,7 +184,8 @@ Value sort(Runtime& runtime, const Value& value, const Args& arguments) {
     Values parts;
     for (const std::string& path : paths) parts.push_back(follow(runtime, item, Value(path)));
     if (!by_text) parts.push_back(bound[2] ? follow(runtime, item, *bound[2]) : item);
-    if (!is_set(bound[1])) std::ranges::transform(parts, parts.begin(), ignore_case);
+    if (!is_set(bound[1]))
+      for (Value& part : parts) part = ignore_case(runtime, part);
     keys.push_back(Value::list(std::move(parts)));
   }
   return Value::list(sorted_by(runtime, items, keys, is_set(bound[0])));
@@ -191,8 +196,8 @@ Value unique(Runtime& runtime, const Value& value, const Args& arguments) {
   Values seen, result;
   for (const Value& item : runtime.items(value)) {
     const Value found = bound[1] ? follow(runtime, item, *bound[1]) : item;
-    const Value key = is_set(bound[0]) ? found : ignore_case(found);
-    runtime.charge(16 * seen.size());
+    const Value key = is_set(bound[0]) ? found : ignore_case(runtime, found);
+    runtime.charge((16 + key.weight()) * seen.size());
     if (std::ranges::any_of(seen, [&](const Value& other) { return jinja_equal(other, key); })) continue;
     seen.push_back(key);
     result.push_back(item);
@@ -214,7 +219,7 @@ Value extreme(Runtime& runtime, const Value& value, const Args& arguments, bool 
   if (items.empty()) return Value::undefined("No aggregated item, sequence was empty.");
   const auto key_of = [&](const Value& item) {
     const Value key = bound[1] ? follow(runtime, item, *bound[1]) : item;
-    return is_set(bound[0]) ? key : ignore_case(key);
+    return is_set(bound[0]) ? key : ignore_case(runtime, key);
   };
   const Value* best = &items[0];
   for (const Value& item : items) {
@@ -270,7 +275,7 @@ Value group_by(Runtime& runtime, const Value& value, const Args& arguments) {
   for (const Value& item : items) {
     Value key = follow(runtime, item, *bound[0]);
     if (key.is_undefined() && bound[1] != nullptr) key = *bound[1];
-    keys.push_back(is_set(bound[2]) ? key : ignore_case(key));
+    keys.push_back(is_set(bound[2]) ? key : ignore_case(runtime, key));
     places.emplace_back(static_cast<std::int64_t>(places.size()));
   }
   Values groups, group;

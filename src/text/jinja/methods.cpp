@@ -121,6 +121,7 @@ std::optional<JinjaValue> library_attribute(JinjaRuntime& runtime, const JinjaVa
   bound->type = "builtin_function_or_method";
   bound->depth = value.depth() + 1;
   bound->call = [&runtime, value, method](const JinjaArguments& arguments) {
+    runtime.charge_text(value);
     return method(runtime, value, arguments);
   };
   return Value(std::move(bound));

@@ -74,10 +74,11 @@ Values split_words_right(const Value& value, std::int64_t most) {
     while (begin > 0 && trailing_space(rest.substr(0, begin)) == 0)
       begin = last_character(rest.substr(0, begin));
     if (most-- == 0) begin = leading_space(rest);
-    words.insert(words.begin(), text_like(value, std::string(rest.substr(begin))));
+    words.push_back(text_like(value, std::string(rest.substr(begin))));
     rest = rest.substr(0, begin);
     rest.remove_suffix(trailing_space(rest));
   }
+  std::ranges::reverse(words);
   return words;
 }
 
@@ -118,6 +119,7 @@ Value split(Runtime& runtime, const Value& value, const Args& arguments) {
     return Value::list(kFrom == From::kLeft ? split_words(value, most) : split_words_right(value, most));
   const std::string& separator = runtime.want_string(*bound[0], "split");
   if (separator.empty()) runtime.fail("empty separator");
+  runtime.charge_search(value.as_string(), separator);
   return Value::list(kFrom == From::kLeft ? split_at(value, separator, most)
                                           : split_at_right(value, separator, most));
 }
@@ -138,6 +140,7 @@ Value partition(Runtime& runtime, const Value& value, const Args& arguments) {
   const std::string& separator = runtime.want_string(*bound[0], "partition");
   if (separator.empty()) runtime.fail("empty separator");
   const std::string& text = value.as_string();
+  runtime.charge_search(text, separator);
   const std::size_t found = kFrom == From::kLeft ? text.find(separator) : text.rfind(separator);
   if (found == std::string::npos) {
     if (kFrom == From::kLeft) return Value::tuple({value, Value(""), Value("")});
@@ -184,6 +187,7 @@ std::int64_t search(Runtime& runtime, const Value& value, const Args& arguments,
   if (bound[0] == nullptr) runtime.fail("find: want what to find");
   const std::string& text = value.as_string();
   const std::string& sought = runtime.want_string(*bound[0], "find");
+  runtime.charge_search(text, sought);
   const auto inside = window(runtime, text, bound[1], bound[2]);
   if (!inside) return -1;
   const std::string_view part = std::string_view(text).substr(inside->begin, inside->end - inside->begin);
@@ -207,6 +211,7 @@ Value count(Runtime& runtime, const Value& value, const Args& arguments) {
   const auto bound = bind_arguments(runtime, "count", arguments, {"sub", "start", "end"});
   if (bound[0] == nullptr) runtime.fail("count: want what to count");
   const std::string& sought = runtime.want_string(*bound[0], "count");
+  runtime.charge_search(value.as_string(), sought);
   const auto inside = window(runtime, value.as_string(), bound[1], bound[2]);
   if (!inside) return std::int64_t{0};
   const std::string_view part =

@@ -230,9 +230,9 @@ bool jinja_compare(JinjaRuntime& runtime, JinjaOperator op, const JinjaValue& le
       return jinja_less(runtime, right, left);
     // A NaN is neither less nor equal, so `not right < left` will not do.
     case Op::kLessEqual:
-      return jinja_less(runtime, left, right) || jinja_equal(left, right);
+      return jinja_less(runtime, left, right) || jinja_compare(runtime, Op::kEqual, left, right);
     case Op::kGreaterEqual:
-      return jinja_less(runtime, right, left) || jinja_equal(left, right);
+      return jinja_less(runtime, right, left) || jinja_compare(runtime, Op::kEqual, left, right);
     case Op::kIn:
       return jinja_contains(runtime, right, left);
     default:
@@ -247,6 +247,7 @@ bool jinja_contains(JinjaRuntime& runtime, const JinjaValue& whole, const JinjaV
     runtime.want_defined(part);
     if (!part.is_string())
       runtime.fail("'in <string>' requires a string as its left operand, not ", part.type_name());
+    runtime.charge_search(whole.as_string(), part.as_string());
     return whole.as_string().find(part.as_string()) != std::string::npos;
   }
   if (const JinjaDict* dict = whole.dict()) {

@@ -193,7 +193,10 @@ JinjaValue JinjaRuntime::call(const JinjaValue& callee, const JinjaArguments& ar
 JinjaValue JinjaRuntime::call_method(const JinjaValue& value, const std::string& name,
                                      const JinjaArguments& arguments) {
   want_defined(value);
-  if (const JinjaMethod method = find_jinja_method(value, name)) return method(*this, value, arguments);
+  if (const JinjaMethod method = find_jinja_method(value, name)) {
+    charge_text(value);
+    return method(*this, value, arguments);
+  }
   return call(attribute(value, name), arguments);
 }
 

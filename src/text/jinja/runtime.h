@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <ctime>
 #include <string>
@@ -42,6 +43,16 @@ class JinjaRuntime {
   void charge(std::size_t bytes) {
     if (bytes > work_left_) fail("the template does too much (an endless loop, or text without end)");
     work_left_ -= bytes;
+  }
+  /// Counts work on every byte of a text; nothing where the value is none.
+  void charge_text(const JinjaValue& value) {
+    if (value.is_string()) charge(value.as_string().size());
+  }
+  /// Counts looking for `sought` all through a text, once or one after the other: each place may be compared
+  /// with all of it.
+  void charge_search(std::string_view text, std::string_view sought) {
+    constexpr std::size_t kComparedAtOnce = 16;
+    charge(text.size() * (1 + std::min(text.size(), sought.size()) / kComparedAtOnce));
   }
   /// The value. Error where it is nested too deeply or heavier than all text may be.
   const JinjaValue& check_size(const JinjaValue& value) const;

@@ -55,7 +55,7 @@ bool is_same(Runtime& runtime, const Value& value, const Args& arguments) {
   if (value.type_name() != other.type_name()) return false;
   if (value.sequence() != nullptr) return value.sequence() == other.sequence();
   if (value.dict() != nullptr) return value.dict() == other.dict();
-  return jinja_equal(value, other);
+  return jinja_compare(runtime, JinjaOperator::kEqual, value, other);
 }
 
 template <LetterCase kCase>

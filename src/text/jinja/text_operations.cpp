@@ -144,6 +144,7 @@ JinjaValue strip_text(JinjaRuntime& runtime, const JinjaValue& value, const Jinj
 
 std::string replace_text(JinjaRuntime& runtime, const std::string& text, const std::string& old,
                          const std::string& replacement, std::int64_t count) {
+  runtime.charge_search(text, old);
   std::string result;
   std::size_t position = 0;
   const auto replace_at = [&](std::size_t found) {
