@@ -1,6 +1,7 @@
 #include "base/descriptor.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -97,6 +98,12 @@ Descriptor open_input(const Path& path, std::uint64_t& size) {
   return file;
 }
 
+bool is_named(const Descriptor& file, const Path& path) {
+  struct stat open_file, named_file;
+  return ::fstat(file.number(), &open_file) == 0 && ::stat(path.c_str(), &named_file) == 0 &&
+         open_file.st_ino == named_file.st_ino && open_file.st_dev == named_file.st_dev;
+}
+
 void write_all(int descriptor, std::span<const std::byte> bytes, const Path& path) {
   // Linux writes at most 2 GiB a call; pieces also let the test hook strike in the middle of a large tensor.
   constexpr std::size_t kPiece = std::size_t{16} << 20;
@@ -119,6 +126,11 @@ void sync_descriptor(int descriptor, const Path& path) {
   if (::fsync(descriptor) != 0 && errno != EINVAL && errno != ENOTSUP) {
     fail_file(ExitCode::kResource, path, "fsync", errno);
   }
+}
+
+int rename_over(const Path& from, const Path& to) {
+  if (const int error = fault_of("rename", to); error != 0) return error;
+  return ::rename(from.c_str(), to.c_str()) == 0 ? 0 : errno;
 }
 
 void sync_path(const Path& path) {

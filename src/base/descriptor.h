@@ -44,10 +44,14 @@ Descriptor try_open(const Path& path, int flags, mode_t mode = 0);
 /// A regular file open for reading, and its size. Errors as MappedFile says; a FIFO is refused without
 /// waiting.
 Descriptor open_input(const Path& path, std::uint64_t& size);
+/// Whether `path` still names the open file or folder.
+bool is_named(const Descriptor& file, const Path& path);
 /// Writes all bytes at the file's position. Error kResource.
 void write_all(int descriptor, std::span<const std::byte> bytes, const Path& path);
 /// fsync(2). Error kResource; a file system that cannot sync folders is let through.
 void sync_descriptor(int descriptor, const Path& path);
+/// rename(2), which replaces what `to` names. Returns 0 or the errno.
+int rename_over(const Path& from, const Path& to);
 /// Opens and fsyncs a file or folder that exists.
 void sync_path(const Path& path);
 /// The folder that holds `path`, "." where it names none.

@@ -40,7 +40,8 @@ std::string read_file(const Path& path, std::uint64_t max_bytes);
 
 /// A new file that appears at `path` only when committed: written under a temporary name beside it, then
 /// fsync, rename over `path`, fsync of the folder. Without commit() the destructor removes the temporary
-/// file.
+/// file. What killed runs left under such names for the same path is removed first, and said
+/// (base/temporary.h).
 class OutputFile {
  public:
   explicit OutputFile(const Path& path);
@@ -60,8 +61,9 @@ class OutputFile {
 void write_file(const Path& path, std::string_view contents);
 
 /// A new folder that appears at `path` only when committed: filled at temporary() beside it, then every file
-/// in it and the folder are fsynced and it is renamed. Without commit() the destructor removes it. Errors:
-/// `path` exists already (kUsage) at construction or at commit.
+/// in it and the folder are fsynced and it is renamed. Without commit() the destructor removes it; what
+/// killed runs left is removed as by OutputFile. Errors: `path` exists already (kUsage) at construction or at
+/// commit.
 class OutputFolder {
  public:
   explicit OutputFolder(const Path& path);
@@ -72,6 +74,7 @@ class OutputFolder {
 
  private:
   Path path_, temporary_;
+  int lock_ = -1;  // on the temporary folder: it is being written
   bool committed_ = false;
 };
 

@@ -1,6 +1,5 @@
 #include <fcntl.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <limits.h>
@@ -13,14 +12,6 @@
 
 namespace graft {
 namespace {
-
-// True where `path` still names the open file: a holder that ended may have removed it between our open and
-// flock.
-bool is_same_file(int descriptor, const Path& path) {
-  struct stat open_file, named_file;
-  return ::fstat(descriptor, &open_file) == 0 && ::stat(path.c_str(), &named_file) == 0 &&
-         open_file.st_ino == named_file.st_ino && open_file.st_dev == named_file.st_dev;
-}
 
 [[noreturn]] void fail_in_use(const Path& folder, int descriptor) {
   std::array<char, 128> holder{};
@@ -53,7 +44,8 @@ FolderLock::FolderLock(const Path& folder) : descriptor_(-1), path_(folder / ".l
     }
     if (error == EWOULDBLOCK) fail_in_use(folder, file.number());
     if (error != 0) fail_file(ExitCode::kResource, path_, "lock", error);
-    if (!is_same_file(file.number(), path_)) continue;
+    // A holder that ended may have removed it between our open and flock.
+    if (!is_named(file, path_)) continue;
     write_holder(file.number(), path_);
     descriptor_ = file.release();
     return;

@@ -6,6 +6,7 @@
 
 #include "base/descriptor.h"
 #include "base/file.h"
+#include "base/temporary.h"
 #include "base/text.h"
 
 namespace graft {
@@ -13,24 +14,12 @@ namespace {
 
 constexpr std::size_t kBufferBytes = std::size_t{64} << 10;
 
-// A new file beside `path`. The process id keeps two programs apart; the number, files that a killed process
-// with the same id left (in containers ids repeat).
-Descriptor open_temporary(const Path& path, Path& temporary) {
-  for (int attempt = 0; attempt < 1000; ++attempt) {
-    temporary = parent_of(path) / ("." + path.filename().string() + ".tmp-" + std::to_string(::getpid()) +
-                                   "-" + std::to_string(attempt));
-    Descriptor file = try_open(temporary, O_WRONLY | O_CREAT | O_EXCL, 0666);
-    if (file.is_open()) return file;
-    if (errno != EEXIST) fail_file(ExitCode::kResource, path, "create", errno);
-  }
-  fail(ExitCode::kResource, printable(path.string()), ": cannot create: too many temporary files beside it");
-}
-
 }  // namespace
 
 struct OutputFile::State {
   Path path, temporary;
   Descriptor file;
+  Descriptor lock;  // another number of the same open file: holds the lock when that is closed
   std::string buffer;
   bool committed = false;
 
@@ -43,7 +32,11 @@ struct OutputFile::State {
 OutputFile::OutputFile(const Path& path) : state_(std::make_unique<State>()) {
   check(path.has_filename(), ExitCode::kUsage, "`", printable(path.string()), "` is no name for a file");
   state_->path = path;
-  state_->file = open_temporary(path, state_->temporary);
+  remove_left_temporaries(path);
+  auto [temporary, file] = make_temporary_file(path);
+  state_->temporary = std::move(temporary);
+  state_->lock = Descriptor(::fcntl(file.number(), F_DUPFD_CLOEXEC, 0));
+  state_->file = std::move(file);
 }
 
 OutputFile::OutputFile(OutputFile&&) noexcept = default;
@@ -66,12 +59,8 @@ void OutputFile::commit() {
   state.flush();
   sync_descriptor(state.file.number(), state.temporary);
   state.file.close(state.temporary);
-  if (const int error = fault_of("rename", state.path); error != 0) {
+  if (const int error = rename_over(state.temporary, state.path); error != 0)
     fail_file(ExitCode::kResource, state.path, "rename to", error);
-  }
-  if (::rename(state.temporary.c_str(), state.path.c_str()) != 0) {
-    fail_file(ExitCode::kResource, state.path, "rename to", errno);
-  }
   state.committed = true;
   sync_path(parent_of(state.path));
 }

@@ -1,7 +1,5 @@
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <system_error>
@@ -9,6 +7,7 @@
 #include "base/descriptor.h"
 #include "base/file.h"
 #include "base/staged_output.h"
+#include "base/temporary.h"
 #include "base/text.h"
 
 namespace graft {
@@ -22,19 +21,6 @@ Path without_trailing_slash(const Path& path) { return path.has_filename() ? pat
 [[noreturn]] void fail_exists(const Path& path) {
   fail(ExitCode::kUsage, printable(path.string()), ": exists already",
        Hint{"name a folder that does not exist yet, or remove this one"});
-}
-
-Path make_temporary(const Path& path) {
-  for (int attempt = 0; attempt < 1000; ++attempt) {
-    Path temporary = parent_of(path) / ("." + path.filename().string() + ".tmp-" +
-                                        std::to_string(::getpid()) + "-" + std::to_string(attempt));
-    int error = fault_of("mkdir", temporary);
-    if (error == 0 && ::mkdir(temporary.c_str(), 0777) != 0) error = errno;
-    if (error == 0) return temporary;
-    if (error != EEXIST) fail_file(ExitCode::kResource, path, "create", error);
-  }
-  fail(ExitCode::kResource, printable(path.string()),
-       ": cannot create: too many temporary folders beside it");
 }
 
 // Every file and folder below `folder`, then the folder: what it holds must be on disk before its name is.
@@ -64,12 +50,16 @@ int rename_to_new(const Path& from, const Path& to) {
 OutputFolder::OutputFolder(const Path& path) : path_(without_trailing_slash(path)) {
   check(!path_.empty(), ExitCode::kUsage, "`", printable(path.string()), "` is no name for a folder");
   std::error_code ignored;
+  remove_left_temporaries(path_);
   if (fs::exists(fs::symlink_status(path_, ignored))) fail_exists(path_);
   make_folder(parent_of(path_));
-  temporary_ = make_temporary(path_);
+  auto [temporary, held] = make_temporary_folder(path_);
+  temporary_ = std::move(temporary);
+  lock_ = held.release();
 }
 
 OutputFolder::~OutputFolder() {
+  const Descriptor held(lock_);
   if (committed_ || fault_of("remove", temporary_) != 0) return;
   std::error_code ignored;
   fs::remove_all(temporary_, ignored);
@@ -94,9 +84,8 @@ void StagedOutput::commit() {
   for (const auto& entry : fs::directory_iterator(folder_.temporary())) {
     if (entry.path() == place_) continue;
     const Path to = parent_of(path_) / entry.path().filename();
-    int error = fault_of("rename", to);
-    if (error == 0 && ::rename(entry.path().c_str(), to.c_str()) != 0) error = errno;
-    if (error != 0) fail_file(ExitCode::kResource, to, "rename to", error);
+    if (const int error = rename_over(entry.path(), to); error != 0)
+      fail_file(ExitCode::kResource, to, "rename to", error);
   }
   const int error = rename_to_new(place_, path_);
   if (error == EEXIST || error == ENOTEMPTY) fail_exists(path_);

@@ -5,6 +5,7 @@
 #include <csignal>
 #include <functional>
 
+#include "base/error.h"
 #include "base/file.h"
 #include "base/staged_output.h"
 #include "temporary_folder.h"
@@ -45,7 +46,7 @@ bool is_whole_folder(const Path& path) {
   return read_file(path / "one", kLimit).size() == 200000 && read_file(path / "two", kLimit) == "2";
 }
 
-TEST(Killed, AFolderIsWholeOrAbsentAndTheNextRunStepsAside) {
+TEST(Killed, AFolderIsWholeOrAbsentAndTheNextRunLeavesNothingElse) {
   int strike = 0, left_behind = 0;
   for (bool killed = true; killed; ++strike) {
     const TemporaryFolder place;
@@ -57,6 +58,7 @@ TEST(Killed, AFolderIsWholeOrAbsentAndTheNextRunStepsAside) {
     left_behind += place.entries() > 0 ? 1 : 0;
     write_folder(place / "out");
     EXPECT_TRUE(is_whole_folder(place / "out")) << "operation " << strike;
+    EXPECT_EQ(place.entries(), 1U) << "operation " << strike;
   }
   EXPECT_GT(left_behind, 10);
 }
@@ -72,10 +74,13 @@ TEST(Killed, WhatIsStagedAppearsLastAndWhole) {
   for (bool killed = true; killed; ++strike) {
     const TemporaryFolder place;
     killed = killed_at(strike, [&] { write(place / "m.gguf"); });
-    if (!std::filesystem::exists(place / "m.gguf")) {
+    if (std::filesystem::exists(place / "m.gguf")) {
+      EXPECT_THROW(write(place / "m.gguf"), Error);
+    } else {
       hidden += place.entries() > 0 ? 1 : 0;
       write(place / "m.gguf");
     }
+    EXPECT_EQ(place.entries(), 2U) << "operation " << strike;
     EXPECT_EQ(read_file(place / "m.gguf", kLimit).size(), 200000U) << "operation " << strike;
     EXPECT_EQ(read_file(place / "m.note", kLimit), "n") << "operation " << strike;
   }
@@ -95,9 +100,24 @@ TEST(Killed, AFileIsTheOldOneOrTheNewOne) {
     left_behind += place.entries() > 1 ? 1 : 0;
     write_file(place / "a", text);
     EXPECT_EQ(read_file(place / "a", kLimit), text);
+    EXPECT_EQ(place.entries(), 1U) << "operation " << strike;
   }
   EXPECT_GT(left_behind, 2);
   EXPECT_GT(replaced, 0);
+}
+
+// The run that tidies up may be killed in its turn.
+TEST(Killed, WhatIsLeftIsGoneAfterTheFirstRunThatEnds) {
+  int strike = 0;
+  for (bool killed = true; killed; ++strike) {
+    const TemporaryFolder place;
+    for (const int first : {3, 6, 8}) killed_at(first, [&] { write_folder(place / "out"); });
+    killed = killed_at(strike, [&] { write_folder(place / "out"); });
+    if (!std::filesystem::exists(place / "out")) write_folder(place / "out");
+    EXPECT_TRUE(is_whole_folder(place / "out")) << "operation " << strike;
+    EXPECT_EQ(place.entries(), 1U) << "operation " << strike;
+  }
+  EXPECT_GT(strike, 15);
 }
 
 }  // namespace
