@@ -107,7 +107,7 @@ def keep_what_shows(name, expected, trained, converted):
 
 def reloaded(family, folder, dtype=torch.float32):
     torch.manual_seed(5)
-    return PeftModel.from_pretrained(base(family).to(dtype), folder)
+    return PeftModel.from_pretrained(base(family, dtype), folder)
 
 
 def distance_in_bf16(log_probabilities, family, folder):

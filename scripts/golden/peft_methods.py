@@ -86,8 +86,8 @@ CASES = {
 }
 
 
-def base(family):
-    return AutoModelForCausalLM.from_pretrained(os.path.join(FAMILIES, family), dtype=torch.float32, attn_implementation="eager")
+def base(family, dtype=torch.float32):
+    return AutoModelForCausalLM.from_pretrained(os.path.join(FAMILIES, family), dtype=dtype, attn_implementation="eager")
 
 
 def loss_of(model, rows):
@@ -103,7 +103,7 @@ def loss_of(model, rows):
 
 @torch.no_grad()
 def log_probs(model):
-    return torch.cat([model.eval()(torch.tensor([ids]), use_cache=False).logits[0].log_softmax(-1) for ids in SEQUENCES])
+    return torch.cat([model.eval()(torch.tensor([ids]), use_cache=False).logits[0].float().log_softmax(-1) for ids in SEQUENCES])
 
 
 def wave(gradient):
