@@ -72,19 +72,24 @@ def peft_scores(base, adapter, rows):
     return torch.stack([model(torch.tensor([row]), use_cache=False).logits[0, -1].log_softmax(-1) for row in rows])
 
 
-failed = False
-program, golden = sys.argv[1], os.path.abspath(sys.argv[2])
-with tempfile.TemporaryDirectory() as folder:
-    rows = write_rows(folder)
-    for name, leaves in NAMES.items():
-        base = make_base(folder, golden, name)
-        alone = scores(program, folder, base)
-        for what, lora in RECIPES.items():
-            for word, leaf in zip(("GATE", "UP", "DOWN"), leaves):
-                lora = lora.replace(word, leaf)
-            adapter = train(program, folder, base, lora.replace("FAMILY", f"{golden}/{name}"))
-            own = scores(program, folder, base, "--adapter", adapter)
-            worst, effect = float((peft_scores(base, adapter, rows) - own).abs().max()), float((own - alone).abs().max())
-            failed = failed or not (worst < TOLERANCE and effect > 1000 * TOLERANCE)
-            print(f"{name}, {what}: {worst:.1e} (the adapter's own effect {effect:.1f})", flush=True)
-sys.exit(failed)
+def main():
+    failed = False
+    program, golden = sys.argv[1], os.path.abspath(sys.argv[2])
+    with tempfile.TemporaryDirectory() as folder:
+        rows = write_rows(folder)
+        for name, leaves in NAMES.items():
+            base = make_base(folder, golden, name)
+            alone = scores(program, folder, base)
+            for what, lora in RECIPES.items():
+                for word, leaf in zip(("GATE", "UP", "DOWN"), leaves):
+                    lora = lora.replace(word, leaf)
+                adapter = train(program, folder, base, lora.replace("FAMILY", f"{golden}/{name}"))
+                own = scores(program, folder, base, "--adapter", adapter)
+                worst, effect = float((peft_scores(base, adapter, rows) - own).abs().max()), float((own - alone).abs().max())
+                failed = failed or not (worst < TOLERANCE and effect > 1000 * TOLERANCE)
+                print(f"{name}, {what}: {worst:.1e} (the adapter's own effect {effect:.1f})", flush=True)
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,10 +1,14 @@
 #include "adapters/difference.h"
 
+#include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
+
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <set>
+#include <utility>
 
+#include "adapters/expert_slices.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "ops/parallel.h"
@@ -38,44 +42,11 @@ void check_shapes(const Pairing& pairing, const AdapterFolder& second) {
   if (pairing.first == nullptr || pairing.second == nullptr) return;
   const TensorView &a1 = *pairing.first->a, &b1 = *pairing.first->b;
   const TensorView &a2 = *pairing.second->a, &b2 = *pairing.second->b;
-  check(a1.shape[1] == a2.shape[1] && b1.shape[0] == b2.shape[0], printable(second.file->path().string()),
-        ": ", printable(pairing.module), ": got a module [", b2.shape[0], ", ", a2.shape[1], "], want [",
-        b1.shape[0], ", ", a1.shape[1], "] as in the other adapter");
-}
-
-ProductDifference difference(const Pairing& pairing, const AdapterFolder& first,
-                             const AdapterFolder& second) {
-  const Path &where1 = first.file->path(), &where2 = second.file->path();
-  if (pairing.first != nullptr && pairing.second != nullptr) {
-    const FactorPair &one = *pairing.first, &other = *pairing.second;
-    return difference_of(read_factor(*one.a, where1), read_factor(*one.b, where1), one.scale,
-                         read_factor(*other.a, where2), read_factor(*other.b, where2), other.scale);
-  }
-  const bool is_first = pairing.first != nullptr;
-  const FactorPair& lone = is_first ? *pairing.first : *pairing.second;
-  const Path& where = is_first ? where1 : where2;
-  const double norm =
-      std::abs(lone.scale) * spectrum_of(read_factor(*lone.a, where), read_factor(*lone.b, where)).norm();
-  return {.norm_first = is_first ? norm : 0.0, .norm_second = is_first ? 0.0 : norm, .norm = norm};
-}
-
-std::vector<std::string> differing_others(const AdapterFolder& first, const AdapterFolder& second) {
-  std::map<std::string, const TensorView*> of_first;
-  std::set<std::string> names;
-  for (const TensorView* tensor : first.others) of_first[repaired_adapter_key(tensor->name)] = tensor;
-  for (const auto& [name, tensor] : of_first) names.insert(name);
-  for (const TensorView* tensor : second.others) {
-    const std::string name = repaired_adapter_key(tensor->name);
-    const auto other = of_first.find(name);
-    const bool same = other != of_first.end() && other->second->dtype == tensor->dtype &&
-                      other->second->shape == tensor->shape &&
-                      std::ranges::equal(other->second->bytes, tensor->bytes);
-    if (same)
-      names.erase(name);
-    else
-      names.insert(name);
-  }
-  return {names.begin(), names.end()};
+  const bool same_experts = pairing.first->experts == pairing.second->experts;
+  check(same_experts && a1.shape[1] == a2.shape[1] && b1.shape[0] == b2.shape[0],
+        printable(second.file->path().string()), ": ", printable(pairing.module), ": got a module [",
+        b2.shape[0], ", ", a2.shape[1], "], want [", b1.shape[0], ", ", a1.shape[1],
+        "] as in the other adapter");
 }
 
 ProductDifference sum_of(const std::vector<ProductDifference>& parts) {
@@ -93,11 +64,66 @@ ProductDifference sum_of(const std::vector<ProductDifference>& parts) {
   return total;
 }
 
+ProductDifference difference(const Pairing& pairing, const AdapterFolder& first,
+                             const AdapterFolder& second) {
+  const Path &where1 = first.file->path(), &where2 = second.file->path();
+  const auto slices = [](const FactorPair& pair, const Path& where) {
+    return slices_of(read_factors(pair, where), {.experts = pair.experts});
+  };
+  std::vector<ProductDifference> parts;
+  if (pairing.first != nullptr && pairing.second != nullptr) {
+    const std::vector<Factors> one = slices(*pairing.first, where1), other = slices(*pairing.second, where2);
+    for (std::size_t i = 0; i < one.size(); ++i)
+      parts.push_back(difference_of(one[i].a, one[i].b, pairing.first->scale, other[i].a, other[i].b,
+                                    pairing.second->scale));
+    return sum_of(parts);
+  }
+  const bool is_first = pairing.first != nullptr;
+  const FactorPair& lone = is_first ? *pairing.first : *pairing.second;
+  for (const Factors& slice : slices(lone, is_first ? where1 : where2)) {
+    const double norm = std::abs(lone.scale) * spectrum_of(slice.a, slice.b).norm();
+    parts.push_back(
+        {.norm_first = is_first ? norm : 0.0, .norm_second = is_first ? 0.0 : norm, .norm = norm});
+  }
+  return sum_of(parts);
+}
+
+// Of the values of two tensors of one shape.
+ProductDifference difference(const TensorView& first, const TensorView& second) {
+  const at::Tensor one = read_values(first).to(at::kDouble), other = read_values(second).to(at::kDouble);
+  ProductDifference of{.norm_first = one.norm().item<double>(),
+                       .norm_second = other.norm().item<double>(),
+                       .norm = (one - other).norm().item<double>()};
+  const double product = of.norm_first * of.norm_second;
+  if (product > 0.0) of.cosine = (one * other).sum().item<double>() / product;
+  return of;
+}
+
+std::vector<TensorDifference> differing_others(const AdapterFolder& first, const AdapterFolder& second) {
+  std::map<std::string, std::pair<const TensorView*, const TensorView*>> tensors;
+  for (const TensorView* tensor : first.others) tensors[repaired_adapter_key(tensor->name)].first = tensor;
+  for (const TensorView* tensor : second.others) tensors[repaired_adapter_key(tensor->name)].second = tensor;
+  std::vector<TensorDifference> differing;
+  for (const auto& [name, both] : tensors) {
+    const auto& [one, other] = both;
+    if (one == nullptr || other == nullptr || one->shape != other->shape) {
+      differing.push_back({name, std::nullopt});
+      continue;
+    }
+    if (one->dtype == other->dtype && std::ranges::equal(one->bytes, other->bytes)) continue;
+    const bool floats = holds_floats(one->dtype) && holds_floats(other->dtype);
+    differing.push_back({name, floats ? std::optional(difference(*one, *other)) : std::nullopt});
+  }
+  return differing;
+}
+
 }  // namespace
 
 AdapterDifference compare_adapters(const AdapterFolder& first, const AdapterFolder& second) {
-  check_factors(first, "diff");
-  check_factors(second, "diff");
+  check(first.peft_type() == second.peft_type(), second.view(), ": /peft_type: diff: got ",
+        printable(second.peft_type()), ", want ", printable(first.peft_type()), " as in the other adapter");
+  if (!first.pairs.empty() || first.peft_type() == "LORA") check_factors(first, "diff");
+  if (!second.pairs.empty() || first.peft_type() == "LORA") check_factors(second, "diff");
   const std::vector<Pairing> pairings = paired(first, second);
   for (const Pairing& pairing : pairings) check_shapes(pairing, second);
   std::vector<ProductDifference> differences(pairings.size());

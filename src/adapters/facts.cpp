@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <map>
 
 #include "adapters/targets.h"
 #include "ops/parallel.h"
@@ -13,9 +12,6 @@
 namespace graft {
 namespace {
 
-// Variants of LoRA that only PEFT computes.
-constexpr std::array kVariants = {"use_qalora",  "use_bdlora",   "velora_config",  "monteclora_config",
-                                  "kasa_config", "arrow_config", "megatron_config"};
 // Where classes of models for text and images keep their text model.
 constexpr std::array<std::string_view, 4> kWrappers = {"model.language_model", "language_model",
                                                        "model.text_model", "text_model"};
@@ -26,24 +22,17 @@ bool is_on(const JsonView& config, const char* key) {
   return !((value->is_array() || value->is_object()) && value->size() == 0);
 }
 
-struct Shapes {
-  const TensorView *a = nullptr, *b = nullptr;
-};
-
-bool is_paired(const Shapes& shapes) {
-  const auto is_matrix = [](const TensorView* tensor) {
-    return tensor != nullptr && tensor->shape.size() == 2;
-  };
-  return is_matrix(shapes.a) && is_matrix(shapes.b) && shapes.a->shape[0] == shapes.b->shape[1];
+bool is_paired(const FactorPair& pair) {
+  return pair.a != nullptr && pair.b != nullptr && pair.a->shape[0] == pair.b->shape[1];
 }
 
 void read_config(AdapterFacts& facts, const JsonView& config) {
-  facts.peft_type = config.at("peft_type").as_string();
+  facts.peft_type = peft_type_of(config);
   if (const auto init = config.find("init_lora_weights"); init && init->is_string() && changes_base(config))
     facts.init = init->as_string();
   facts.start_is_lost = start_is_lost(config);
-  for (const char* variant : kVariants)
-    if (is_on(config, variant)) facts.variant = variant;
+  for (const ConfigKey& key : config_keys())
+    if (key.verdict == KeyVerdict::kRefused && is_on(config, key.key)) facts.variant = key.key;
   if (is_on(config, "lora_bias")) facts.bias = "lora_bias";
   if (const auto bias = config.find("bias"); bias && bias->as_string() != "none")
     facts.bias = "bias: " + bias->as_string();
@@ -52,28 +41,25 @@ void read_config(AdapterFacts& facts, const JsonView& config) {
   facts.on_experts = is_on(config, "target_parameters");
   facts.replicates_layers = is_on(config, "layer_replication");
   facts.is_activated = is_on(config, "alora_invocation_tokens");
+  if (facts.replicates_layers || facts.is_activated) facts.variant.clear();  // rules of their own
   if (const auto alpha = config.find("lora_alpha")) facts.alpha_is_zero = alpha->as_double() == 0.0;
   for (const char* key : {"r", "lora_alpha", "target_modules"})
     if (!config.json().contains(key)) facts.missing_keys.emplace_back(key);
 }
 
-void read_scales(AdapterFacts& facts, const JsonView& config, const std::map<std::string, Shapes>& pairs) {
-  std::vector<std::string> modules;
-  for (const auto& [module, shapes] : pairs) modules.push_back(module);
-  const std::vector<ModuleScale> scales = scales_of(config, modules);
+void read_scales(AdapterFacts& facts, const JsonView& config, const std::vector<FactorPair>& pairs) {
   const ModuleScale global = global_scale(config);
-  std::size_t i = 0;
-  for (const auto& [module, shapes] : pairs) {
-    const ModuleScale& scale = scales[i];
-    facts.rank = std::max(facts.rank, scale.rank);
+  std::vector<std::string> modules;
+  for (const FactorPair& pair : pairs) {
     const auto alpha = [&](const ModuleScale& s) { return alpha_of(s, facts.use_rslora); };
-    facts.scales_differ = facts.scales_differ || scale.scale != global.scale;
-    facts.alphas_differ = facts.alphas_differ || alpha(scale) != alpha(global);
-    ++i;
-    // Of fused experts A has the rows of all of them.
-    const bool fits = is_paired(shapes) && (facts.on_experts ? shapes.a->shape[0] % scale.rank == 0
-                                                             : shapes.a->shape[0] == scale.rank);
-    if (!fits) facts.unpaired.push_back(module);
+    const std::int64_t rank = pair.config_rank;
+    facts.rank = std::max(facts.rank, rank);
+    facts.scales_differ = facts.scales_differ || pair.scale != global.scale;
+    // A part of a parameter has a part of its rank, and of its alpha.
+    facts.alphas_differ =
+        facts.alphas_differ || (pair.parts == 1 && alpha({rank, pair.scale}) != alpha(global));
+    if (!is_paired(pair) || pair.rank() != rank) facts.unpaired.push_back(pair.module);
+    if (!pair.of_parameter()) modules.push_back(pair.module);
   }
   facts.untargeted = untargeted_modules(config.json(), config.where(), modules);
 }
@@ -123,15 +109,9 @@ AdapterFacts facts_of(const Json& config, const std::vector<TensorView>& tensors
   AdapterFacts facts;
   const JsonView view(config, where);
   read_config(facts, view);
-  std::map<std::string, Shapes> pairs;
-  for (const TensorView& tensor : tensors) {
-    const AdapterKey key = parse_adapter_key(tensor.name);
-    read_key(facts, tensor, key);
-    if (key.part != AdapterPart::kA && key.part != AdapterPart::kB) continue;
-    Shapes& shapes = pairs[key.module];
-    if (shapes.a == nullptr && shapes.b == nullptr) read_module(facts, key.module, key.of_embedding);
-    (key.part == AdapterPart::kA ? shapes.a : shapes.b) = &tensor;
-  }
+  for (const TensorView& tensor : tensors) read_key(facts, tensor, parse_adapter_key(tensor.name));
+  const std::vector<FactorPair> pairs = factor_pairs(view, tensors, where);
+  for (const FactorPair& pair : pairs) read_module(facts, pair.module, pair.of_embedding);
   if (facts.peft_type == "LORA") read_scales(facts, view, pairs);
   return facts;
 }

@@ -51,18 +51,24 @@ Json changed_names(const Json& value, const PrefixChange& change) {
 
 // Patterns may name the old paths in a form that cannot be followed: then they are written anew.
 void keep_scales(Json& config, const AdapterFolder& adapter, const std::vector<std::string>& modules) {
-  std::vector<ModuleScale> before;
-  for (const FactorPair& pair : adapter.pairs) before.push_back({pair.config_rank, pair.scale});
+  std::vector<std::string> old;
+  for (const FactorPair& pair : adapter.pairs) old.push_back(pair.scaled_by);
+  const std::vector<ModuleScale> before = scales_of(adapter.view(), old);
   if (scales_of({config, adapter.view().where()}, modules) != before) set_scales(config, modules, before);
 }
 
+// `modules`: new paths of the pairs, by which the config gives their scales.
 Json changed_config(const AdapterFolder& adapter, const std::optional<PrefixChange>& change,
                     const std::vector<std::string>& modules) {
   Json config = adapter.config;
   if (change)
-    for (const char* key : {"target_modules", "exclude_modules", "rank_pattern", "alpha_pattern"})
+    for (const char* key :
+         {"target_modules", "target_parameters", "exclude_modules", "rank_pattern", "alpha_pattern"})
       if (config.contains(key)) config[key] = changed_names(config[key], *change);
-  if (!untargeted_modules(config, adapter.view().where(), modules).empty()) name_targets(config, modules);
+  std::vector<std::string> targets;
+  for (std::size_t i = 0; i < modules.size(); ++i)
+    if (!adapter.pairs[i].of_parameter()) targets.push_back(modules[i]);
+  if (!untargeted_modules(config, adapter.view().where(), targets).empty()) name_targets(config, targets);
   keep_scales(config, adapter, modules);
   return config;
 }
@@ -99,7 +105,10 @@ RenamedKeys rename_adapter(const AdapterFolder& adapter, const std::optional<Pre
   check(!change || found, ExitCode::kUsage, "--from ", printable(change ? change->from : ""),
         ": no module of the adapter starts so", Hint{change ? nearest_start(adapter, change->from) : ""});
   std::vector<std::string> modules;
-  for (const FactorPair& pair : adapter.pairs) modules.push_back(module_names.at(pair.module));
+  for (const FactorPair& pair : adapter.pairs)
+    modules.push_back(pair.of_parameter() && change ? changed_path(pair.scaled_by, *change)
+                      : pair.of_parameter()         ? pair.scaled_by
+                                                    : module_names.at(pair.holder));
   AdapterWriter writer(
       out, changed_config(adapter, change, modules), heads,
       renamed_identity(adapter.file->metadata(), adapter.file->path().string(), module_names));

@@ -1,8 +1,10 @@
 #include "adapters/report.h"
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 
+#include "adapters/expert_slices.h"
 #include "adapters/facts.h"
 #include "adapters/spectrum.h"
 #include "base/error.h"
@@ -15,23 +17,46 @@ namespace {
 
 constexpr std::int64_t kWorthAThread = std::int64_t{1} << 20;
 
+ProductReport report_product(const ProductSpectrum& spectrum, double scale) {
+  return {.norm = scale * spectrum.norm(),
+          .largest = scale * spectrum.singular_values.front(),
+          .effective_rank = effective_rank(spectrum.singular_values),
+          .rank_99 = rank_of_energy(spectrum.singular_values, 0.99)};
+}
+
+ProductReport together(const std::vector<ProductReport>& experts) {
+  ProductReport all;
+  for (const ProductReport& one : experts) {
+    all.norm += one.norm * one.norm;
+    all.largest = std::max(all.largest, one.largest);
+    all.effective_rank += one.effective_rank / static_cast<double>(experts.size());
+    all.rank_99 = std::max(all.rank_99, one.rank_99);
+  }
+  all.norm = std::sqrt(all.norm);
+  return all;
+}
+
 ModuleReport report_module(const FactorPair& pair, const Path& where) {
-  const at::Tensor a = read_factor(*pair.a, where), b = read_factor(*pair.b, where);
+  const Factors whole = read_factors(pair, where);
   ModuleReport report{.module = pair.module,
                       .rank = pair.config_rank,
-                      .out = b.size(0),
-                      .in = a.size(1),
+                      .out = whole.b.size(0),
+                      .in = whole.a.size(1),
                       .scale = pair.scale,
-                      .product = {}};
-  const ProductSpectrum spectrum = spectrum_of(a, b);
-  report.norm_a = spectrum.norm_a;
-  report.norm_b = spectrum.norm_b;
-  if (pair.rank() != pair.config_rank) return report;
+                      .product = {},
+                      .experts = {}};
   const double scale = std::abs(pair.scale);
-  report.product = ProductReport{.norm = scale * spectrum.norm(),
-                                 .largest = scale * spectrum.singular_values.front(),
-                                 .effective_rank = effective_rank(spectrum.singular_values),
-                                 .rank_99 = rank_of_energy(spectrum.singular_values, 0.99)};
+  double squares_a = 0.0, squares_b = 0.0;
+  for (const Factors& slice : slices_of(whole, {.experts = pair.experts})) {
+    const ProductSpectrum spectrum = spectrum_of(slice.a, slice.b);
+    squares_a += spectrum.norm_a * spectrum.norm_a;
+    squares_b += spectrum.norm_b * spectrum.norm_b;
+    report.experts.push_back(report_product(spectrum, scale));
+  }
+  report.norm_a = std::sqrt(squares_a);
+  report.norm_b = std::sqrt(squares_b);
+  report.product = together(report.experts);
+  if (pair.experts == 1) report.experts.clear();
   return report;
 }
 

@@ -20,7 +20,9 @@ struct ModuleReport {
   std::string module;
   std::int64_t rank = 0, out = 0, in = 0;
   double scale = 0.0, norm_a = 0.0, norm_b = 0.0;
-  std::optional<ProductReport> product;  ///< none for fused experts
+  ProductReport product;  ///< of fused experts all together: the largest value, the mean effective rank, the
+                          ///< largest rank_99
+  std::vector<ProductReport> experts;  ///< of a parameter of fused experts, one by one
 };
 
 /// A tensor that is no factor.

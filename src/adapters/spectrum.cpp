@@ -116,6 +116,7 @@ NearestProduct nearest_product(const at::Tensor& a, const at::Tensor& b, std::in
   nearest.a = padded(right.to(at::kFloat), 0, rank).contiguous();
   nearest.b = padded(left.to(at::kFloat), 1, rank).contiguous();
   nearest.kept = energy_of({all.begin(), all.begin() + kept}) / energy;
+  nearest.energy = energy;
   return nearest;
 }
 

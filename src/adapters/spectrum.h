@@ -27,9 +27,10 @@ std::int64_t rank_of_energy(const std::vector<double>& singular_values, double s
 
 /// The low-rank product nearest to another.
 struct NearestProduct {
-  at::Tensor a;       ///< [rank,in] fp32
-  at::Tensor b;       ///< [out,rank] fp32
-  double kept = 1.0;  ///< share of the sum of squares
+  at::Tensor a;         ///< [rank,in] fp32
+  at::Tensor b;         ///< [out,rank] fp32
+  double kept = 1.0;    ///< share of the sum of squares
+  double energy = 0.0;  ///< sum of squares of the product that it is nearest to
 };
 
 /// The nearest product of rank `rank` to B A, its singular values shared evenly by both factors; zeros fill

@@ -11,9 +11,8 @@ namespace graft {
 namespace {
 
 bool chosen_otherwise(const JsonView& config) {
-  if (!config.find("target_modules")) return true;
-  const auto parameters = config.find("target_parameters"), tied = config.find("ensure_weight_tying");
-  return (parameters && parameters->size() > 0) || (tied && tied->as_bool());
+  const auto tied = config.find("ensure_weight_tying");
+  return !config.find("target_modules") || (tied && tied->as_bool());
 }
 
 }  // namespace

@@ -8,8 +8,9 @@
 namespace graft {
 
 /// Those of `modules` that target_modules and exclude_modules of an adapter's config do not select: PEFT
-/// drops their tensors without a word. None where the config leaves the choice to the architecture, targets
-/// parameters or ties adapters. `where` names the config in errors: a malformed key or expression.
+/// drops their tensors without a word. None where the config leaves the choice to the architecture or ties
+/// adapters. `modules`: none that is part of a target parameter. `where` names the config in errors: a
+/// malformed key or expression.
 std::vector<std::string> untargeted_modules(const Json& config, const std::string& where,
                                             const std::vector<std::string>& modules);
 

@@ -36,7 +36,11 @@ std::optional<CombineArguments> parse(const std::vector<std::string>& words) {
            "of rank --rank to the weighted sum; cat: the sum itself, of the sum of the ranks; linear: adds "
            "factors, with cross terms. Others prune (magnitude_prune, ties: the smallest values; dare: "
            "random ones) or elect signs (ties) before they add. A weight is 1 where none is given and may be "
-           "negative.",
+           "negative. Experts that are one parameter are combined one by one. What replaces the base's own "
+           "(weights "
+           "trained whole, biases, tokens) is averaged: the weights of the adapters that hold it must sum to "
+           "1. "
+           "IA3: the weighted sum of the vectors. DoRA and VeRA are no sums.",
        .example =
            "graft adapter combine both runs/cooking/adapter:0.7 runs/baking/adapter:0.3 --method cat"});
   parser.option("method", join(names, "|"), arguments.method, "how (svd)");
@@ -125,6 +129,11 @@ ExitCode run_adapter_combine(const std::vector<std::string>& words) {
                 {"r", report.rank},
                 {"modules", report.modules},
                 {"distance_from_sum", report.distance}});
+    return ExitCode::kDone;
+  }
+  if (report.rank == 0) {
+    print(arguments->out + ": weighted sum of " + counted(std::ssize(adapters), "adapter") + ", " +
+          counted(report.modules, "vector") + "\n");
     return ExitCode::kDone;
   }
   print(arguments->out + ": " + options.method.name + " of " + counted(std::ssize(adapters), "adapter") +

@@ -25,7 +25,11 @@ Json to_json(const ProductDifference& of) {
 }
 
 Json to_json(const AdapterDifference& difference) {
-  Json modules = Json::array();
+  Json modules = Json::array(), others = Json::array();
+  for (const TensorDifference& tensor : difference.other_tensors) {
+    Json& row = others.emplace_back(Json{{"name", tensor.name}});
+    if (tensor.of) row.update(to_json(*tensor.of));
+  }
   for (const ModuleDifference& module : difference.modules) {
     Json row = {{"module", module.module}};
     row.update(to_json(module.of));
@@ -35,7 +39,7 @@ Json to_json(const AdapterDifference& difference) {
           {"modules", modules},
           {"only_a", difference.only_first},
           {"only_b", difference.only_second},
-          {"other_tensors", difference.other_tensors}};
+          {"other_tensors", others}};
 }
 
 std::string numbers(const ProductDifference& of) {
@@ -54,7 +58,8 @@ void print_table(const AdapterDifference& difference) {
   print(name("all") + numbers(difference.total));
   for (const std::string& module : difference.only_first) print("only in A: " + printable(module) + "\n");
   for (const std::string& module : difference.only_second) print("only in B: " + printable(module) + "\n");
-  for (const std::string& tensor : difference.other_tensors) print("differs: " + printable(tensor) + "\n");
+  for (const TensorDifference& tensor : difference.other_tensors)
+    print("differs: " + printable(tensor.name) + (tensor.of ? numbers(*tensor.of) : std::string("\n")));
 }
 
 }  // namespace
@@ -66,7 +71,9 @@ ExitCode run_adapter_diff(const std::vector<std::string>& words) {
       {.verb = "adapter diff",
        .synopsis = "A B [--json]",
        .about = "Compares what two adapters add to a base: the Frobenius norms of their scale B A, of the "
-                "difference, and the cosine between them, per module and in all. Ranks may differ.",
+                "difference, and the cosine between them, per module and in all; ranks may differ. Of "
+                "tensors that are "
+                "no factors (magnitudes, vectors, weights trained whole) the same, where they differ.",
        .example = "graft adapter diff runs/cooking/checkpoints/step-000100/adapter runs/cooking/adapter"});
   parser.flag("json", json, "one JSON document instead of a table");
   parser.operand("A", first);

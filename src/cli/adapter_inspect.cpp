@@ -10,14 +10,18 @@
 namespace graft {
 namespace {
 
+void add_product(const ProductReport& product, Json& row) {
+  row["norm"] = product.norm;
+  row["largest_singular_value"] = product.largest;
+  row["effective_rank"] = product.effective_rank;
+  row["rank_99"] = product.rank_99;
+}
+
 Json to_json(const ModuleReport& module) {
   Json row = {{"module", module.module},          {"rank", module.rank},     {"scale", module.scale},
               {"shape", {module.out, module.in}}, {"norm_a", module.norm_a}, {"norm_b", module.norm_b}};
-  if (!module.product) return row;
-  row["norm"] = module.product->norm;
-  row["largest_singular_value"] = module.product->largest;
-  row["effective_rank"] = module.product->effective_rank;
-  row["rank_99"] = module.product->rank_99;
+  add_product(module.product, row);
+  for (const ProductReport& expert : module.experts) add_product(expert, row["experts"].emplace_back());
   return row;
 }
 
@@ -64,21 +68,24 @@ void print_head(const AdapterReport& report) {
   if (report.changes_nothing) print("effect   none: every B is zero\n");
 }
 
+std::string name_of(const ModuleReport& module) {
+  const std::string experts =
+      module.experts.empty() ? "" : " (" + std::to_string(module.experts.size()) + " experts)";
+  return printable(module.module) + experts;
+}
+
 void print_modules(const AdapterReport& report) {
   if (report.modules.empty()) return;
   std::size_t width = 6;
-  for (const ModuleReport& module : report.modules) width = std::max(width, printable(module.module).size());
+  for (const ModuleReport& module : report.modules) width = std::max(width, name_of(module).size());
   const auto name = [&](const std::string& text) { return text + std::string(width - text.size(), ' '); };
   print("\n" + name("module") +
         "  rank     scale       |A|       |B|    |sBA|  largest  eff. rank  rank 99 %\n");
   for (const ModuleReport& row : report.modules) {
-    print(name(printable(row.module)) + format("  %4lld  %8.4g  %8.4g  %8.4g",
-                                               static_cast<long long>(row.rank), row.scale, row.norm_a,
-                                               row.norm_b));
-    if (row.product)
-      print(format(" %8.4g %8.4g  %9.1f  %9lld", row.product->norm, row.product->largest,
-                   row.product->effective_rank, static_cast<long long>(row.product->rank_99)));
-    print("\n");
+    print(name(name_of(row)) + format("  %4lld  %8.4g  %8.4g  %8.4g", static_cast<long long>(row.rank),
+                                      row.scale, row.norm_a, row.norm_b));
+    print(format(" %8.4g %8.4g  %9.1f  %9lld\n", row.product.norm, row.product.largest,
+                 row.product.effective_rank, static_cast<long long>(row.product.rank_99)));
   }
 }
 
@@ -100,7 +107,10 @@ ExitCode run_adapter_inspect(const std::vector<std::string>& words) {
        .about =
            "Says what an adapter is: method, rank, scales, targets, base, size; and of every module the "
            "Frobenius norms of A, B and scale B A, the largest singular value of scale B A, its effective "
-           "rank (exp of the entropy of the singular values) and how many of them hold 99 % of its energy.",
+           "rank (exp of the entropy of the singular values) and how many of them hold 99 % of its energy. "
+           "Of experts in one parameter: the rank of one, the norms of all, the mean effective rank; --json "
+           "has "
+           "each.",
        .example = "graft adapter inspect runs/cooking/adapter"});
   parser.flag("json", json, "one JSON document instead of a table");
   parser.operand("A", folder);

@@ -33,12 +33,14 @@ ExitCode run_adapter_resize(const std::vector<std::string>& words) {
   std::string folder, out;
   std::int64_t rank = 0;
   bool json = false;
-  Arguments parser({.verb = "adapter resize",
-                    .synopsis = "A --r N --out OUT",
-                    .about = "Writes an adapter with another rank. A larger one is exact (zeros); a smaller "
-                             "one keeps the largest "
-                             "singular values of B A of every module. Scales stay what they are.",
-                    .example = "graft adapter resize runs/cooking/adapter --r 8 --out small"});
+  Arguments parser(
+      {.verb = "adapter resize",
+       .synopsis = "A --r N --out OUT",
+       .about = "Writes an adapter with another rank. A larger one is exact (zeros); a smaller "
+                "one keeps the largest "
+                "singular values of B A of every module, and of every expert where they are one parameter. "
+                "Scales stay what they are.",
+       .example = "graft adapter resize runs/cooking/adapter --r 8 --out small"});
   parser.option("r", "N", rank, "the new rank of all modules");
   parser.option("out", "OUT", out, "the new folder", Need::kRequired);
   parser.flag("json", json, "one JSON document instead of lines");

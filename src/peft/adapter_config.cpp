@@ -6,7 +6,9 @@
 
 #include "base/console.h"
 #include "base/error.h"
+#include "base/format.h"
 #include "base/text.h"
+#include "peft/config_keys.h"
 #include "peft/methods.h"
 #include "peft/module_scale.h"
 #include "peft/saved_init.h"
@@ -15,85 +17,9 @@
 namespace graft {
 namespace {
 
-// Keys that change nothing about a loaded adapter, whatever they hold. Configurations of initialisations
-// matter only to init_lora_weights, which is read.
-constexpr std::array kIgnored = {"auto_mapping",    "base_model_name_or_path",
-                                 "revision",        "inference_mode",
-                                 "peft_version",    "task_type",
-                                 "megatron_core",   "qalora_group_size",
-                                 "runtime_config",  "eva_config",
-                                 "corda_config",    "lora_ga_config",
-                                 "loftq_config",    "_custom_modules",
-                                 "save_projection", "d_initial",
-                                 "init_weights",    "init_ia3_weights"};
-// Keys that are read below.
-constexpr std::array kRead = {"peft_type",
-                              "r",
-                              "lora_alpha",
-                              "lora_dropout",
-                              "target_modules",
-                              "target_parameters",
-                              "exclude_modules",
-                              "use_rslora",
-                              "use_dora",
-                              "lora_bias",
-                              "ensure_weight_tying",
-                              "bias",
-                              "init_lora_weights",
-                              "rank_pattern",
-                              "alpha_pattern",
-                              "modules_to_save",
-                              "trainable_token_indices",
-                              "layers_pattern",
-                              "layers_to_transform",
-                              "vera_dropout",
-                              "projection_prng_key",
-                              "feedforward_modules"};
-
-// Features of PEFT that graft does not have; each is off where its key is absent, null, false or empty.
-struct Feature {
-  const char* key;
-  const char* name;
-};
-constexpr std::array kFeatures = {
-    Feature{"layer_replication", "replicated layers"},
-    Feature{"fan_in_fan_out", "transposed weights"},
-    Feature{"alora_invocation_tokens", "activated LoRA"},
-    Feature{"use_qalora", "QALoRA"},
-    Feature{"use_bdlora", "block-diagonal LoRA"},
-    Feature{"velora_config", "VeLoRA"},
-    Feature{"monteclora_config", "MonteCLoRA"},
-    Feature{"kasa_config", "KaSA"},
-    Feature{"arrow_config", "Arrow"},
-    Feature{"megatron_config", "Megatron layers"},
-};
-
-bool is_off(const Json& value) {
-  return value.is_null() || value == Json(false) ||
-         ((value.is_object() || value.is_array()) && value.empty());
-}
-
 template <class Keys>
 bool has(const Keys& keys, const std::string& key) {
   return std::find(keys.begin(), keys.end(), key) != keys.end();
-}
-
-void refuse_features(const JsonView& config) {
-  for (const auto& [key, name] : kFeatures) {
-    const auto found = config.find(key);
-    if (!found || is_off(found->json())) continue;
-    fail(found->where(), ": ", name, " is not supported yet (got ", printable(to_text(found->json()), 80),
-         ")");
-  }
-}
-
-void warn_unknown_keys(const JsonView& config) {
-  config.each_member([&](const std::string& key, const JsonView& value) {
-    const bool feature =
-        std::any_of(kFeatures.begin(), kFeatures.end(), [&](const Feature& f) { return key == f.key; });
-    if (!feature && !has(kIgnored, key) && !has(kRead, key))
-      warn(value.where() + ": graft does not know this key; it is ignored, as PEFT does");
-  });
 }
 
 bool is_all_linear(std::string_view word) {
@@ -131,7 +57,7 @@ std::vector<std::int64_t> read_tokens(const JsonView& value) {
 double read_dropout(const JsonView& config, const char* key) {
   const auto dropout = config.find(key);
   if (!dropout) return 0.0;
-  const double value = dropout->as_double();
+  const double value = unquoted(*dropout).as_double();
   check(value >= 0 && value < 1, dropout->where(), ": got ", value, ", want [0, 1)");
   return value;
 }
@@ -219,13 +145,17 @@ TargetModules read_modules(const JsonView& value) {
 }
 
 void read_lora_config(const JsonView& config, LoraOptions& options) {
-  constexpr std::int64_t kPeftDefault = 8;  // of both r and lora_alpha
   constexpr std::int64_t kMostRank = std::int64_t{1} << 20;
   options.init = read_saved_init(config);
-  options.r = kPeftDefault;
-  options.alpha = kPeftDefault;
-  if (const auto r = config.find("r")) options.r = r->as_int(1, kMostRank);
-  if (const auto alpha = config.find("lora_alpha")) options.alpha = alpha->as_double();
+  refuse_null_scale(config);
+  options.r = kPeftRank;
+  options.alpha = kPeftAlpha;
+  const auto r = config.find("r"), alpha = config.find("lora_alpha");
+  if (r) options.r = unquoted(*r).as_int(1, kMostRank);
+  if (alpha) options.alpha = unquoted(*alpha).as_double();
+  if (r && !alpha)
+    warn(config.where() + ": has r and no lora_alpha: PEFT takes 8, a scale of " +
+         format("%.4g", kPeftAlpha / static_cast<double>(options.r)));
   options.dropout = read_dropout(config, "lora_dropout");
   if (const auto rslora = config.find("use_rslora")) options.use_rslora = rslora->as_bool();
   if (const auto dora = config.find("use_dora"))
@@ -235,11 +165,11 @@ void read_lora_config(const JsonView& config, LoraOptions& options) {
   if (const auto bias = config.find("bias")) options.bias = read_bias(*bias, "lora_only");
   if (const auto ranks = config.find("rank_pattern"))
     ranks->each_member([&](const std::string& key, const JsonView& r) {
-      options.rank_pattern.emplace_back(key, r.as_int(1, kMostRank));
+      options.rank_pattern.emplace_back(key, unquoted(r).as_int(1, kMostRank));
     });
   if (const auto alphas = config.find("alpha_pattern"))
     alphas->each_member([&](const std::string& key, const JsonView& alpha) {
-      options.alpha_pattern.emplace_back(key, alpha.as_double());
+      options.alpha_pattern.emplace_back(key, unquoted(alpha).as_double());
     });
   if (const auto tokens = config.find("trainable_token_indices"))
     options.trainable_tokens = read_tokens(*tokens);
@@ -274,7 +204,7 @@ std::int64_t written_rank_factor(const LoraOptions& options) { return starts_fro
 void read_vera_config(const JsonView& config, LoraOptions& options) {
   constexpr std::int64_t kPeftRank = 256;
   options.r = kPeftRank;
-  if (const auto r = config.find("r")) options.r = r->as_int(1, std::int64_t{1} << 20);
+  if (const auto r = config.find("r")) options.r = unquoted(*r).as_int(1, std::int64_t{1} << 20);
   options.alpha = static_cast<double>(options.r);
   options.dropout = read_dropout(config, "vera_dropout");
   if (const auto key = config.find("projection_prng_key")) options.projection_prng_key = key->as_int(0);
@@ -307,18 +237,20 @@ void write_ia3_config(const LoraOptions& options, Json& config) {
 }
 
 AdapterConfig read_adapter_config(const Path& path) {
-  const Json document = read_json(path);
+  const Json document = read_config_document(path);
   const JsonView config(document, path.string());
-  const std::string& type = config.at("peft_type").as_string();
+  const std::string type = peft_type_of(config);
   const auto rows = methods();
   const auto row =
       std::find_if(rows.begin(), rows.end(), [&](const Method& method) { return method.peft_type == type; });
   check(row != rows.end(), config.at("peft_type").where(),
-        ": only LORA, VERA and IA3 adapters are supported (got \"", printable(type), "\")");
-  refuse_features(config);
-  warn_unknown_keys(config);
+        ": only LORA, VERA and IA3 adapters are supported (got \"", printable(type), "\")",
+        Hint{"PEFT's save_as_lora makes a LoRA of most others"});
+  refuse_other_mathematics(config);
+  warn_idle_keys(config);
   AdapterConfig result;
   result.options.method = row->method;
+  result.has_rank = config.find("r").has_value();
   read_common(config, result);
   row->read_config(config, result.options);
   return result;

@@ -12,6 +12,7 @@ namespace graft {
 /// What adapter_config.json says.
 struct AdapterConfig {
   LoraOptions options;
+  bool has_rank = true;                        ///< r is there; else options.r is PEFT's default
   bool default_targets = false;                ///< target_modules is null: PEFT's choice for the architecture
   std::vector<std::string> target_parameters;  ///< ends of the paths of parameters with adapters of their own
   std::string base_model;                      ///< base_model_name_or_path, or empty

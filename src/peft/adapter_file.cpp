@@ -17,6 +17,7 @@
 #include "peft/install.h"
 #include "peft/methods.h"
 #include "peft/parameter_targets.h"
+#include "peft/target_modules.h"
 #include "peft/vera.h"
 #include "store/gguf.h"
 #include "store/safetensors.h"
@@ -61,8 +62,33 @@ at::Tensor read_tensor(const std::string& where, const TensorView& tensor,
   return read;
 }
 
+// The last names of modules that the file has factors of.
+std::vector<std::string> adapted_leaves(const NamedTensors& named) {
+  std::vector<std::string> modules;
+  for (const auto& [name, tensor] : named.tensors)
+    if (const AdapterKey key = parse_adapter_key(name); key.part != AdapterPart::kWhole)
+      modules.push_back(key.module);
+  return leaf_names(modules);
+}
+
+// A config without r may be of another rank than PEFT's default: then no shape but the config is wrong.
+void check_default_rank(const AdapterConfig& config, const std::string& config_path,
+                        const AdapterLayout& layout, const NamedTensors& named) {
+  if (config.has_rank || config.options.method == AdapterMethod::kIa3) return;
+  for (const AdaptedModule& module : layout.adapted) {
+    const auto found = named.tensors.find(module.path + ".lora_A.weight");
+    if (found == named.tensors.end() || module.r != config.options.r) continue;
+    const TensorView& a = *found->second;
+    if (a.shape.empty() || a.shape.front() == module.r) continue;
+    const std::string rank = std::to_string(a.shape.front());
+    fail(config_path, ": has no r (PEFT takes ", config.options.r, "), and ", printable(a.name), " has rank ",
+         rank, Hint{"write \"r\": " + rank + " into it, and the lora_alpha of the training: PEFT takes 8"});
+  }
+}
+
 // PEFT's choice of targets where the config leaves it open. Source: utils/constants.py of huggingface/peft.
-TargetModules default_targets(const Decoder& model, AdapterMethod method, const std::string& where) {
+TargetModules default_targets(const Decoder& model, AdapterMethod method, const std::string& where,
+                              const NamedTensors& named) {
   struct Row {
     const char* type;
     std::vector<std::string> factors, vectors;  // of LoRA and VeRA; of IA3
@@ -77,7 +103,8 @@ TargetModules default_targets(const Decoder& model, AdapterMethod method, const 
   const std::string& type = model.config.model_type;
   const auto row = std::find_if(rows.begin(), rows.end(), [&](const Row& r) { return r.type == type; });
   check(row != rows.end(), where, ": /target_modules: null, and PEFT's default for model type '", type,
-        "' is not known here");
+        "' is not known here",
+        Hint{"the file has adapters of " + join(adapted_leaves(named), ", ") + ": write that list there"});
   return {.all_linear = false, .names = method == AdapterMethod::kIa3 ? row->vectors : row->factors};
 }
 
@@ -134,12 +161,13 @@ OpenAdapter open_adapter(const Decoder& model, const Path& folder) {
   const std::string config_path = (folder / kConfigName).string(), where = path.string();
   AdapterConfig config = read_adapter_config(config_path);
   LoraOptions& options = config.options;
-  if (config.default_targets) options.target_modules = default_targets(model, options.method, config_path);
   SafetensorsFile file(path);  // what can throw stays out of the aggregate
   OpenAdapter open{.adapter = {}, .file = std::move(file), .named = {}, .split = {}, .specs = {}};
   open.named = name_tensors(open.file.tensors(), where);
   check(config.target_parameters.empty() || !starts_from_weight(options), config_path,
         ": /init_lora_weights: PEFT has no such start of target_parameters");
+  if (config.default_targets)
+    options.target_modules = default_targets(model, options.method, config_path, open.named);
   if (!config.target_parameters.empty())
     open.split = split_parameters(model, config.target_parameters, config_path, where, open.named, options);
   open.adapter.options = options;
@@ -152,7 +180,10 @@ OpenAdapter open_adapter(const Decoder& model, const Path& folder) {
   if (drawn_again)
     std::erase_if(open.specs,
                   [](const TensorSpec& spec) { return spec.name == kVeraA || spec.name == kVeraB; });
-  check_names(where, open.named, open.specs);
+  const std::string by_default =
+      "target_modules is null, and PEFT's default, " + join(options.target_modules.names, " and ") + ",";
+  check_names(where, open.named, open.specs, config.default_targets ? by_default : "target_modules");
+  check_default_rank(config, config_path, layout, open.named);
   return open;
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "peft/config_keys.h"
 #include "peft/module_scale.h"
 #include "peft/saved_init.h"
 
@@ -37,29 +38,6 @@ bool holds(const JsonView& config, const char* key) {
   return value && value->size() > 0;
 }
 
-void place_factor(AdapterFolder& adapter, std::map<std::string, FactorPair>& pairs, const AdapterKey& key,
-                  const TensorView& tensor) {
-  check(tensor.shape.size() == 2 && tensor.shape[0] > 0 && tensor.shape[1] > 0, where_of(adapter, tensor),
-        ": got shape ", tensor.shape_text(), ", want a matrix");
-  FactorPair& pair = pairs[key.module];
-  const TensorView*& place = key.part == AdapterPart::kA ? pair.a : pair.b;
-  check(place == nullptr, where_of(adapter, tensor), ": the file also holds ",
-        place != nullptr ? printable(place->name) : "");
-  place = &tensor;
-  pair.module = key.module;
-  pair.of_embedding = key.of_embedding;
-}
-
-void read_scales(AdapterFolder& adapter) {
-  std::vector<std::string> modules;
-  for (const FactorPair& pair : adapter.pairs) modules.push_back(pair.module);
-  const std::vector<ModuleScale> scales = scales_of(adapter.view(), modules);
-  for (std::size_t i = 0; i < scales.size(); ++i) {
-    adapter.pairs[i].config_rank = scales[i].rank;
-    adapter.pairs[i].scale = scales[i].scale;
-  }
-}
-
 }  // namespace
 
 void refuse_pickle(const Path& folder) {
@@ -73,26 +51,21 @@ void refuse_pickle(const Path& folder) {
 
 AdapterFolder open_adapter_folder(const Path& path) {
   const Path tensors = tensors_in(path);
-  AdapterFolder adapter{
-      path, read_json(path / kAdapterConfigName), std::make_shared<SafetensorsFile>(tensors), {}, {}};
+  AdapterFolder adapter{path,
+                        read_config_document(path / kAdapterConfigName),
+                        std::make_shared<SafetensorsFile>(tensors),
+                        {},
+                        {}};
   adapter.peft_type();
-  std::map<std::string, FactorPair> pairs;
   for (const TensorView& tensor : adapter.file->tensors()) {
-    const AdapterKey key = parse_adapter_key(tensor.name);
-    if (key.part == AdapterPart::kA || key.part == AdapterPart::kB)
-      place_factor(adapter, pairs, key, tensor);
-    else
-      adapter.others.push_back(&tensor);
+    const AdapterPart part = parse_adapter_key(tensor.name).part;
+    if (part != AdapterPart::kA && part != AdapterPart::kB) adapter.others.push_back(&tensor);
   }
-  for (auto& [module, pair] : pairs) adapter.pairs.push_back(std::move(pair));
-  std::sort(adapter.pairs.begin(), adapter.pairs.end(),
-            [](const FactorPair& x, const FactorPair& y) { return path_before(x.module, y.module); });
-  read_scales(adapter);
+  adapter.pairs = factor_pairs(adapter.view(), adapter.file->tensors(), tensors.string());
   return adapter;
 }
 
 void check_pairs(const AdapterFolder& adapter, const std::string& verb) {
-  const bool fused = holds(adapter.view(), "target_parameters");
   check(!adapter.pairs.empty(), printable(adapter.file->path().string()), ": ", verb,
         ": the file holds no lora_A and lora_B (peft_type ", printable(adapter.peft_type()), ")");
   for (const FactorPair& pair : adapter.pairs) {
@@ -105,19 +78,17 @@ void check_pairs(const AdapterFolder& adapter, const std::string& verb) {
     for (const TensorView* tensor : {pair.a, pair.b})
       check(holds_floats(tensor->dtype), where_of(adapter, *tensor), ": got type ",
             traits(tensor->dtype).name, ", want a type of floating-point numbers");
-    // Of fused experts A has the rows of all of them.
-    const bool fits = pair.rank() == pair.config_rank || (fused && pair.rank() % pair.config_rank == 0);
-    check(fits, where_of(adapter, *pair.a), ": got rank ", pair.rank(), ", want ", pair.config_rank, " as ",
-          kAdapterConfigName, " says");
+    check(pair.rank() == pair.config_rank, where_of(adapter, *pair.a), ": got rank ", pair.rank(), ", want ",
+          pair.config_rank, " as ", kAdapterConfigName, " says", absent_rank_text(adapter.view()),
+          Hint{adapter.view().find("r") ? "" : "write \"r\" and the \"lora_alpha\" of the training into it"});
   }
 }
 
 void check_factors(const AdapterFolder& adapter, const std::string& verb) {
   const JsonView config = adapter.view();
-  check(adapter.peft_type() == "LORA", config, ": ", verb, ": got a ", printable(adapter.peft_type()),
-        " adapter, want a LoRA");
-  check(!holds(config, "target_parameters"), config, ": ", verb,
-        ": takes no adapters on parameters (experts)");
+  check(adapter.peft_type() == "LORA", config, ": ", verb, ": works on A and B, want a LoRA (got peft_type ",
+        printable(adapter.peft_type()), ")", Hint{"`graft merge` writes it into its base"});
+  refuse_other_mathematics(config, verb);
   check(!changes_base(config), config, ": ", verb,
         ": its init_lora_weights makes A and B parts of the base's weight",
         Hint{"save the adapter from PEFT with path_initial_model_for_weight_conversion, which makes a plain "
@@ -127,6 +98,9 @@ void check_factors(const AdapterFolder& adapter, const std::string& verb) {
 
 void check_plain(const AdapterFolder& adapter, const std::string& verb) {
   check_factors(adapter, verb);
+  refuse_other_mathematics(adapter.view());
+  check(!holds(adapter.view(), "target_parameters"), adapter.view(), ": ", verb,
+        ": takes no adapters on parameters (experts)");
   const Hint merge{"`graft merge` writes it into its base"};
   for (const char* key : {"use_dora", "lora_bias"})
     check(!is_on(adapter.view(), key), adapter.view(), ": ", verb, ": takes adapters of A and B alone (got ",

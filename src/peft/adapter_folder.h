@@ -8,6 +8,8 @@
 
 #include "base/json.h"
 #include "peft/adapter_key.h"
+#include "peft/config_keys.h"
+#include "peft/factor_pairs.h"
 #include "store/safetensors.h"
 
 namespace graft {
@@ -15,18 +17,6 @@ namespace graft {
 /// The names of the two files of an adapter folder.
 inline constexpr char kAdapterConfigName[] = "adapter_config.json";
 inline constexpr char kAdapterTensorsName[] = "adapter_model.safetensors";
-
-/// The two factors of one adapted module as they lie in the file. Where the file lacks one it is null, until
-/// check_plain has looked.
-struct FactorPair {
-  std::string module;             ///< path in the base
-  const TensorView* a = nullptr;  ///< [R,in]; of an embedding [R,vocab]
-  const TensorView* b = nullptr;  ///< [out,R]; of an embedding [hidden,R]
-  bool of_embedding = false;
-  std::int64_t config_rank = 0;  ///< by r and rank_pattern; of fused experts the rank of one
-  double scale = 0.0;            ///< of B A: by r, alpha, their patterns and use_rslora
-  std::int64_t rank() const { return a != nullptr ? a->shape.front() : b->shape.back(); }
-};
 
 /// A PEFT adapter folder read without its base: what the tools for adapter files work on.
 struct AdapterFolder {
@@ -39,7 +29,7 @@ struct AdapterFolder {
   /// The config with the path of its file, for typed reading.
   JsonView view() const { return {config, (path / kAdapterConfigName).string()}; }
   /// "LORA", "VERA", …
-  std::string peft_type() const { return view().at("peft_type").as_string(); }
+  std::string peft_type() const { return peft_type_of(view()); }
 };
 
 /// Error where the folder has its tensors in adapter_model.bin alone.
@@ -54,11 +44,12 @@ AdapterFolder open_adapter_folder(const Path& path);
 /// floating-point numbers, and the rank is the config's. `verb` says what needs it.
 void check_pairs(const AdapterFolder& adapter, const std::string& verb);
 
-/// Also: a LoRA (or DoRA) whose A and B are what it adds: not of fused experts, not parts of the base's
-/// weight (init_lora_weights).
+/// Also: a LoRA (or DoRA) whose A and B are what it adds: no parts of the base's weight (init_lora_weights),
+/// no variant with other mathematics.
 void check_factors(const AdapterFolder& adapter, const std::string& verb);
 
-/// Also: it adds scale B A and nothing else: no DoRA, no biases, nothing trained whole.
+/// Also: it adds scale B A to linears and nothing else: no DoRA, no biases, nothing trained whole, no
+/// parameters.
 void check_plain(const AdapterFolder& adapter, const std::string& verb);
 
 /// What one pass over a tensor's values tells.

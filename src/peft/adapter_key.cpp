@@ -24,6 +24,7 @@ constexpr std::array kSuffixes = {
     Suffix{".original_module.weight", AdapterPart::kBaseWeight},
     Suffix{".base_layer.bias", AdapterPart::kTrainedBias},
     Suffix{".bias", AdapterPart::kTrainedBias},
+    Suffix{".lora_velora_embed", AdapterPart::kTraining},
     Suffix{".vera_lambda_b", AdapterPart::kVera},
     Suffix{".vera_lambda_d", AdapterPart::kVera},
     Suffix{".vera_A", AdapterPart::kVera},
@@ -127,6 +128,8 @@ AdapterKey parse_adapter_key(std::string_view key) {
   for (const Suffix& suffix : kSuffixes)
     if (plain.ends_with(suffix.text))
       return {plain.substr(0, plain.size() - suffix.text.size()), suffix.part, suffix.of_embedding};
+  if (const std::size_t at = plain.rfind(".lora_monteclora_sampler."); at != std::string::npos)
+    return {plain.substr(0, at), AdapterPart::kTraining};
   constexpr std::string_view kWeight = ".weight";
   if (plain.ends_with(kWeight)) plain.erase(plain.size() - kWeight.size());
   return {plain, AdapterPart::kWhole, false};

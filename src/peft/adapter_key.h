@@ -17,6 +17,7 @@ enum class AdapterPart {
   kTrainedBias,  ///< a bias of the base, trained
   kVera,         ///< VeRA's vectors and shared matrices
   kIa3,          ///< IA3's scales
+  kTraining,     ///< what a variant of LoRA needs to go on training (VeLoRA, MonteCLoRA)
   kWhole,        ///< a weight or bias trained whole (modules_to_save)
 };
 

@@ -29,11 +29,11 @@ constexpr std::array kMeanings = {
     Meaning{"ia3_l", "a vector of IA3, which the config does not name"},
 };
 
-std::string reason_unexpected(const std::string& name) {
+std::string reason_unexpected(const std::string& name, const std::string& targets) {
   for (const Meaning& entry : kMeanings)
     if (name.find(entry.part) != std::string::npos) return std::string(entry.meaning);
   if (name.find(".lora_A.") != std::string::npos || name.find(".lora_B.") != std::string::npos)
-    return "target_modules of the config and the base's linears do not name this module";
+    return targets + " of the config and the base's linears do not name this module";
   return "a weight trained whole that modules_to_save of the config does not name";
 }
 
@@ -65,6 +65,7 @@ NamedTensors name_tensors(const std::vector<TensorView>& tensors, const std::str
           ", but other modules of the file are under ", printable(wrapper.value_or("")),
           Hint{"one of them is not of this base"});
     const AdapterKey parts = parse_adapter_key(own.path);
+    if (parts.part == AdapterPart::kTraining) continue;
     const bool copy = parts.part == AdapterPart::kBaseWeight;
     auto& to = copy ? named.base_copies : named.tensors;
     const bool fresh = to.emplace(copy ? parts.module : own.path, &tensor).second;
@@ -75,8 +76,8 @@ NamedTensors name_tensors(const std::vector<TensorView>& tensors, const std::str
   return named;
 }
 
-void check_names(const std::string& where, const NamedTensors& found,
-                 const std::vector<TensorSpec>& expected) {
+void check_names(const std::string& where, const NamedTensors& found, const std::vector<TensorSpec>& expected,
+                 const std::string& targets) {
   std::set<std::string> wanted;
   std::vector<std::string> expected_keys, present, unexpected, missing;
   for (const TensorSpec& spec : expected) {
@@ -91,7 +92,7 @@ void check_names(const std::string& where, const NamedTensors& found,
   if (!unexpected.empty()) {
     const TensorView& tensor = *found.tensors.at(unexpected.front());
     fail(where, ": ", printable(tensor.name), ": unexpected tensor (", unexpected.size(),
-         " such): ", reason_unexpected(unexpected.front()),
+         " such): ", reason_unexpected(unexpected.front(), targets),
          near_hint(file_key(unexpected.front()), expected_keys, "the nearest expected name is "));
   }
   if (missing.empty()) return;

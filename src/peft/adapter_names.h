@@ -26,8 +26,8 @@ struct NamedTensors {
 NamedTensors name_tensors(const std::vector<TensorView>& tensors, const std::string& where);
 
 /// Error where a tensor that `expected` names is missing, or one is there that it does not name: the first of
-/// them, what it means, and the nearest name.
-void check_names(const std::string& where, const NamedTensors& found,
-                 const std::vector<TensorSpec>& expected);
+/// them, what it means, and the nearest name. `targets` is what chose the modules.
+void check_names(const std::string& where, const NamedTensors& found, const std::vector<TensorSpec>& expected,
+                 const std::string& targets = "target_modules");
 
 }  // namespace graft

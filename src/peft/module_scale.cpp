@@ -8,26 +8,26 @@
 
 #include "base/error.h"
 #include "base/text.h"
+#include "peft/config_keys.h"
 #include "peft/target_modules.h"
 
 namespace graft {
 namespace {
 
-constexpr double kPeftDefault = 8.0;  // of r and lora_alpha
 constexpr double kLargestRank = 1 << 20;
 
 PatternTable<double> pattern_in(const JsonView& config, const char* key) {
   ModulePattern<double> values;
   if (const auto pattern = config.find(key))
     pattern->each_member([&](const std::string& name, const JsonView& value) {
-      values.emplace_back(name, value.as_double());
+      values.emplace_back(name, unquoted(value).as_double());
     });
   return {key, values};
 }
 
 double number_or(const JsonView& config, const char* key, double otherwise) {
   const auto value = config.find(key);
-  return value ? value->as_double() : otherwise;
+  return value ? unquoted(*value).as_double() : otherwise;
 }
 
 std::int64_t checked_rank(const JsonView& config, double rank, const std::string& module) {
@@ -73,8 +73,8 @@ Json number_json(double value) {
 }
 
 ModuleScale global_scale(const JsonView& config) {
-  const std::int64_t rank = checked_rank(config, number_or(config, "r", kPeftDefault), "all modules");
-  return {rank, number_or(config, "lora_alpha", kPeftDefault) / divisor_of(rank, is_rslora(config))};
+  const std::int64_t rank = checked_rank(config, number_or(config, "r", kPeftRank), "all modules");
+  return {rank, number_or(config, "lora_alpha", kPeftAlpha) / divisor_of(rank, is_rslora(config))};
 }
 
 double alpha_of(const ModuleScale& module, bool rslora) {
@@ -84,8 +84,7 @@ double alpha_of(const ModuleScale& module, bool rslora) {
 }
 
 std::vector<ModuleScale> scales_of(const JsonView& config, const std::vector<std::string>& modules) {
-  const double r = number_or(config, "r", kPeftDefault),
-               alpha = number_or(config, "lora_alpha", kPeftDefault);
+  const double r = number_or(config, "r", kPeftRank), alpha = number_or(config, "lora_alpha", kPeftAlpha);
   const bool rslora = is_rslora(config);
   const PatternTable<double> ranks = pattern_in(config, "rank_pattern"),
                              alphas = pattern_in(config, "alpha_pattern");
@@ -97,8 +96,8 @@ std::vector<ModuleScale> scales_of(const JsonView& config, const std::vector<std
   return scales;
 }
 
-void set_scales(Json& config, const std::vector<std::string>& modules,
-                const std::vector<ModuleScale>& scales) {
+void set_scales(Json& config, const std::vector<std::string>& modules, const std::vector<ModuleScale>& scales,
+                std::int64_t usual_rank) {
   const bool rslora = is_rslora({config, "adapter_config.json"});
   std::vector<std::int64_t> ranks;
   std::vector<double> alphas;
@@ -106,7 +105,7 @@ void set_scales(Json& config, const std::vector<std::string>& modules,
     ranks.push_back(module.rank);
     alphas.push_back(alpha_of(module, rslora));
   }
-  const std::int64_t r = usual(ranks);
+  const std::int64_t r = usual_rank > 0 ? usual_rank : usual(ranks);
   const double alpha = usual(alphas);
   config["r"] = r;
   config["lora_alpha"] = number_json(alpha);

@@ -25,9 +25,10 @@ ModuleScale global_scale(const JsonView& config);
 double alpha_of(const ModuleScale& module, bool rslora);
 
 /// Writes r, lora_alpha and patterns so that scales_of gives `scales` again, use_rslora as it stands: the
-/// usual values at the top, the others by the paths of their modules. init_lora_weights becomes true.
-void set_scales(Json& config, const std::vector<std::string>& modules,
-                const std::vector<ModuleScale>& scales);
+/// usual values at the top, or `usual_rank` where it is not 0, the others by the paths of their modules.
+/// init_lora_weights becomes true.
+void set_scales(Json& config, const std::vector<std::string>& modules, const std::vector<ModuleScale>& scales,
+                std::int64_t usual_rank = 0);
 
 /// A whole number as an integer: 16, not 16.0.
 Json number_json(double value);

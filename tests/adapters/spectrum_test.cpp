@@ -94,8 +94,8 @@ TEST(AdapterReport, TellsEveryModuleWithItsScale) {
   for (const ModuleReport& module : report.modules) {
     EXPECT_EQ(module.scale, 3.0);  // 6 / sqrt(4)
     parameters += module.rank * (module.in + module.out);
-    EXPECT_LE(module.product->effective_rank, 4.0 + 1e-9);
-    EXPECT_GT(module.product->norm, module.product->largest - 1e-9);
+    EXPECT_LE(module.product.effective_rank, 4.0 + 1e-9);
+    EXPECT_GT(module.product.norm, module.product.largest - 1e-9);
   }
   EXPECT_EQ(report.parameters, parameters);
 }

@@ -110,16 +110,61 @@ TEST_F(UnusualAdapter, APickleAlone) {
 
 // PEFT's default, 8, is meant.
 TEST_F(UnusualAdapter, AConfigWithoutARank) {
+  EXPECT_EQ(error_of([](FileTensors&, Json& config) { config.erase("r"); }),
+            "error: a/adapter_config.json: has no r (PEFT takes 8), and "
+            "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight has rank 4\nhint: write \"r\": 4 "
+            "into it, and the lora_alpha of the training: PEFT takes 8\n");
+}
+
+TEST_F(UnusualAdapter, AConfigWithoutTargets) {
+  EXPECT_EQ(error_of([](FileTensors&, Json& config) { config.erase("target_modules"); }),
+            "error: a/adapter_model.safetensors: "
+            "base_model.model.model.layers.0.mlp.down_proj.lora_A.weight: unexpected tensor (20 such): "
+            "target_modules is null, and PEFT's default, q_proj and v_proj, of the config and the base's "
+            "linears do not name this module\nhint: the nearest expected name is "
+            "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight\n");
+}
+
+TEST_F(UnusualAdapter, AConfigWithoutAType) {
+  EXPECT_EQ(error_of([](FileTensors&, Json& config) { config.erase("peft_type"); }),
+            "error: a/adapter_config.json: peft_type is missing\nhint: of a LoRA, write \"peft_type\": "
+            "\"LORA\" into it\n");
+}
+
+TEST_F(UnusualAdapter, ANumberInQuotes) {
+  EXPECT_EQ(error_of([](FileTensors&, Json& config) { config["r"] = "4"; }),
+            "error: a/adapter_config.json: /r: got the string \"4\", want a number\nhint: write it without "
+            "quotes\n");
+}
+
+TEST_F(UnusualAdapter, NoAlpha) {
+  EXPECT_EQ(error_of([](FileTensors&, Json& config) { config["lora_alpha"] = nullptr; }),
+            "error: a/adapter_config.json: /lora_alpha: got null, want a number\nhint: write what it was "
+            "trained with; without the key PEFT takes 8\n");
+}
+
+TEST_F(UnusualAdapter, OtherMathematics) {
   EXPECT_EQ(
-      error_of([](FileTensors&, Json& config) { config.erase("r"); }),
-      "error: a/adapter_model.safetensors: base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight: "
-      "got shape [4, 64], want [8, 64]\n");
+      error_of([](FileTensors&, Json& config) {
+        config["layer_replication"] = {{0, 1}, {0, 2}};
+      }),
+      "error: a/adapter_config.json: /layer_replication: replicated layers: blocks of the base are used "
+      "several times, each with its own adapter: not supported (got [[0,1],[0,2]])\nhint: save the "
+      "deeper network as a base of its own, and train on that\n");
+}
+
+TEST_F(UnusualAdapter, AConfigThatIsAPointer) {
+  make([](FileTensors&, Json&) {});
+  write("a/adapter_config.json", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 10\n");
+  EXPECT_EQ(error_of_score(kBase),
+            "error: a/adapter_config.json: a git-LFS pointer, not the file itself\nhint: fetch the file with "
+            "`git lfs pull`\n");
 }
 
 TEST_F(UnusualAdapter, AnUnknownType) {
   EXPECT_EQ(error_of([](FileTensors&, Json& config) { config["peft_type"] = "LOHA"; }),
             "error: a/adapter_config.json: /peft_type: only LORA, VERA and IA3 adapters are supported (got "
-            "\"LOHA\")\n");
+            "\"LOHA\")\nhint: PEFT's save_as_lora makes a LoRA of most others\n");
 }
 
 TEST_F(UnusualAdapter, DoraWithoutMagnitudes) {

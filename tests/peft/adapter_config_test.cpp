@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/file.h"
+#include "peft/config_keys.h"
 #include "peft/fixture.h"
 
 namespace graft {
@@ -47,15 +48,13 @@ TEST(AdapterConfig, RefusesEachFeatureItLacksByKey) {
       {"bias", R"("some")"},
       {"trainable_token_indices", R"({"lm_head": [1]})"},
       {"layer_replication", "[[0, 1]]"},
-      {"fan_in_fan_out", "true"},
       {"alora_invocation_tokens", "[1]"},
       {"use_qalora", "true"},
       {"use_bdlora", R"({"nblocks": 2})"},
       {"arrow_config", R"({"top_k": 2})"},
-      {"velora_config", R"({"a": 1})"},
-      {"monteclora_config", R"({"a": 1})"},
       {"kasa_config", R"({"a": 1})"},
-      {"megatron_config", R"({"a": 1})"},
+      {"enable_lora", "[true, false, true]"},
+      {"use_mora", "true"},
       {"init_lora_weights", R"("loftq")"},
       {"init_lora_weights", R"("corda")"},
       {"init_lora_weights", R"("lora_ga")"},
@@ -70,12 +69,15 @@ TEST(AdapterConfig, RefusesEachFeatureItLacksByKey) {
 }
 
 // Fields and defaults of PEFT's classes (scripts/golden/peft_fields.py).
-TEST(AdapterConfig, KnowsEveryFieldOfPeft) {
+TEST(AdapterConfig, HasAVerdictOnEveryFieldOfPeftAndTakesItsDefault) {
   const Json classes = read_json(kPeftGolden / "config_fields.json");
   ASSERT_EQ(classes.size(), 3U);
   for (const auto& [type, fields] : classes.items()) {
     for (const auto& [key, value] : fields.items()) {
-      Json config = {{"peft_type", type}, {"target_modules", {"q_proj"}}};
+      EXPECT_TRUE(std::any_of(config_keys().begin(), config_keys().end(),
+                              [&, name = key](const ConfigKey& row) { return row.key == name; }))
+          << type << " " << key;
+      Json config = {{"peft_type", type}, {"target_modules", {"q_proj"}}, {"lora_alpha", 8}};
       if (key != "peft_type" && key != "target_modules") config[key] = value;
       testing::internal::CaptureStderr();
       EXPECT_NO_THROW(read_config_text(to_text(config))) << type << " " << key;

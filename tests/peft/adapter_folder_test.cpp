@@ -132,7 +132,8 @@ TEST(AdapterDifference, TellsModulesBothHaveAndThoseOneHas) {
   EXPECT_NEAR(found.modules[0].of.norm, (first.at(q) - second.at(q)).norm().item<double>(), 1e-9);
   EXPECT_EQ(found.only_first, std::vector<std::string>{v});
   EXPECT_EQ(found.only_second, std::vector<std::string>{k});
-  EXPECT_EQ(found.other_tensors, std::vector<std::string>{"base_model.model.lm_head.weight"});
+  ASSERT_EQ(found.other_tensors.size(), 1U);
+  EXPECT_EQ(found.other_tensors[0].name, "base_model.model.lm_head.weight");
   const double total =
       at::cat({(first.at(q) - second.at(q)).flatten(), first.at(v).flatten(), second.at(k).flatten()})
           .norm()

@@ -1,39 +1,19 @@
 #include "peft/parameter_targets.h"
 
 #include <ATen/ATen.h>
-#include <ATen/core/grad_mode.h>
 
 #include <cmath>
 #include <functional>
 
 #include "base/file.h"
 #include "base/json.h"
-#include "peft/fixture.h"
+#include "peft/family_model.h"
 
 namespace graft {
 namespace {
 
 /// fp32 on both sides, sums in another order.
 constexpr double kTolerance = 1e-4;
-const Path kFamilies = kGolden / "families";
-
-Decoder model_of(const std::string& family) {
-  return load_model({.path = (kFamilies / family).string(), .dtype = ComputeDType::kF32});
-}
-
-/// Log-probabilities of the two sequences of scripts/golden/families.py.
-at::Tensor log_probs(const Decoder& model, const std::string& family) {
-  const SafetensorsFile file(kFamilies / family / "expected.safetensors");
-  const auto integers = [&](const char* name) {
-    const TensorView& view = *file.find(name);
-    const auto* first = reinterpret_cast<const std::int64_t*>(view.bytes.data());
-    return std::vector<std::int64_t>(first, first + view.elements());
-  };
-  const at::NoGradGuard no_grad;
-  Pass pass;
-  pass.layout.starts = integers("starts");
-  return at::log_softmax(model.logits(model.hidden(at::tensor(integers("tokens")), std::move(pass))), -1);
-}
 
 std::map<std::string, at::Tensor> stored_values(const AdapterSet& set) {
   std::map<std::string, at::Tensor> values;
@@ -42,7 +22,7 @@ std::map<std::string, at::Tensor> stored_values(const AdapterSet& set) {
 }
 
 std::map<std::string, at::Tensor> loaded_values(const std::string& family, const Path& folder) {
-  Decoder model = model_of(family);
+  Decoder model = family_model(family);
   return stored_values(load_adapter(model, folder, ZeroAdapter::kRefuse));
 }
 
@@ -65,19 +45,19 @@ TEST_P(ParameterTargets, ExpertsThatPeftSavedAsOneAreTakenApartToTheBit) {
 }
 
 TEST_P(ParameterTargets, AnAdapterOnParametersHasTheLogProbabilitiesOfPeft) {
-  Decoder model = model_of(GetParam());
+  Decoder model = family_model(GetParam());
   const at::Tensor want = read_tensors(file("parameters/expected.safetensors")).at("log_probs");
-  EXPECT_GT(largest_difference(log_probs(model, GetParam()), want), 1000 * kTolerance)
+  EXPECT_GT(largest_difference(family_log_probs(model, GetParam()), want), 1000 * kTolerance)
       << "it changes nothing";
   load_adapter(model, file("parameters"), ZeroAdapter::kRefuse);
-  const double difference = largest_difference(log_probs(model, GetParam()), want);
+  const double difference = largest_difference(family_log_probs(model, GetParam()), want);
   RecordProperty("largest_difference", std::to_string(difference));
   EXPECT_LT(difference, kTolerance);
 }
 
 TEST_P(ParameterTargets, TrainingGoesOnFromThemAndWhatItSavesIsTheSameAgain) {
   for (const char* name : {"resaved", "parameters"}) {
-    Decoder model = model_of(GetParam());
+    Decoder model = family_model(GetParam());
     LoraOptions options;
     options.from = file(name).string();
     const AdapterSet set = attach_adapters(model, options, 7);
@@ -85,9 +65,9 @@ TEST_P(ParameterTargets, TrainingGoesOnFromThemAndWhatItSavesIsTheSameAgain) {
     const TestFolder folder;
     save_adapter(set, folder.path(), "", {});
     expect_same(loaded_values(GetParam(), folder.path()), stored_values(set));
-    Decoder again = model_of(GetParam());
+    Decoder again = family_model(GetParam());
     load_adapter(again, folder.path(), ZeroAdapter::kRefuse);
-    EXPECT_TRUE(at::equal(log_probs(again, GetParam()), log_probs(model, GetParam()))) << name;
+    EXPECT_TRUE(at::equal(family_log_probs(again, GetParam()), family_log_probs(model, GetParam()))) << name;
   }
 }
 
@@ -102,7 +82,7 @@ void copy_with(const Path& from, const Path& to, const std::function<void(Json&)
 TEST_P(ParameterTargets, AShapeThatDoesNotFollowFromTheConfigIsNamed) {
   const TestFolder folder;
   copy_with(file("resaved"), folder.path(), [](Json& config) { config["rank_pattern"] = Json::object(); });
-  Decoder model = model_of(GetParam());
+  Decoder model = family_model(GetParam());
   const Error error = error_of([&] { load_adapter(model, folder.path(), ZeroAdapter::kRefuse); });
   EXPECT_EQ(error.code(), ExitCode::kBadInput);
   EXPECT_TRUE(says(error, "experts.base_layer.lora_A.weight")) << error.what();
@@ -116,7 +96,7 @@ TEST_P(ParameterTargets, AParameterWithoutTensorsIsNamed) {
     config["target_parameters"] = {"embed_tokens.weight", "gate_up_proj", "down_proj", "gate.weight"};
     config["rank_pattern"] = {{"gate_up_proj", 4}};
   });
-  Decoder model = model_of(GetParam());
+  Decoder model = family_model(GetParam());
   const Error error = error_of([&] { load_adapter(model, folder.path(), ZeroAdapter::kRefuse); });
   EXPECT_EQ(error.code(), ExitCode::kBadInput);
   EXPECT_TRUE(says(error, "embed_tokens")) << error.what();
@@ -127,7 +107,7 @@ INSTANTIATE_TEST_SUITE_P(Families, ParameterTargets, ::testing::Values("qwen3_mo
 
 /// The config that is written of fresh adapters with these options, which is read again to the same modules.
 Json written_config(const std::string& family, const LoraOptions& options) {
-  Decoder model = model_of(family), again = model_of(family);
+  Decoder model = family_model(family), again = family_model(family);
   const AdapterSet set = attach_adapters(model, options, 7);
   const TestFolder folder;
   save_adapter(set, folder.path(), "", {});
