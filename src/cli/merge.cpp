@@ -110,7 +110,8 @@ void say_other_weights(const MergeArguments& arguments) {
 }
 
 std::string default_type(const MergeArguments& arguments) {
-  const bool keep = arguments.gguf() && !std::filesystem::is_directory(arguments.model);
+  const bool keep =
+      arguments.gguf() && arguments.as_stored() && !std::filesystem::is_directory(arguments.model);
   return keep ? "keep" : "bf16";
 }
 

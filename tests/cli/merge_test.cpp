@@ -81,6 +81,19 @@ TEST_F(Merge, WhatTheAdapterWasTrainedToWriteGoesWithTheModel) {
   EXPECT_TRUE(contains(*load_tokenizer(folder_ / "m.gguf").chat_template(), "start_header_id"));
 }
 
+TEST_F(Merge, TheBaseIsTakenAsItsFilesHaveItOrQuantised) {
+  const auto weights = [&](const Json& report) { return report["base_weights"].get<std::string>(); };
+  EXPECT_EQ(weights(merged(kBase, "--type f32 --out a")), "bf16");
+  const Json quantised = merged(kBase, "--type f32 --quantization q8_0 --out b");
+  EXPECT_EQ(weights(quantised), "q8_0");
+  EXPECT_LT(quantised["largest_difference"], 1e-4) << "what it was merged into is what it is compared with";
+  EXPECT_NE(SafetensorsFile(folder_ / "a" / "model.safetensors").metadata().at("graft.merge.base_weights"),
+            SafetensorsFile(folder_ / "b" / "model.safetensors").metadata().at("graft.merge.base_weights"));
+  EXPECT_EQ(merged(kGguf, "--format gguf --quantization nf4 --out c.gguf")["type"], "bf16")
+      << "its own types are no grid of those numbers";
+  EXPECT_EQ(merge(kBase, "--quantization int3 --out d").code, 2);
+}
+
 TEST_F(Merge, AnAdapterThatRoundingSwallowsIsRefusedAndNothingStays) {
   ASSERT_EQ(run("adapter combine faint '" + kAdapter + "':0.00001 --method cat").code, 0);
   for (const std::string rest : {"--out m", "--out m --format gguf --type bf16"}) {
