@@ -36,7 +36,7 @@ int report(ExitCode code, std::string_view message, std::string_view hint = "") 
 
 int main(int argc, char** argv) {
   try {
-    graft::catch_stop_signals();
+    graft::ignore_closed_pipes();
     graft::install_caching_cpu_allocator();
     const ExitCode code = graft::run_command_line({argv + std::min(argc, 1), argv + argc});
     graft::flush_output();

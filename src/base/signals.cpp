@@ -3,6 +3,8 @@
 #include <csignal>
 #include <initializer_list>
 
+#include "base/error.h"
+
 namespace graft {
 namespace {
 
@@ -20,8 +22,9 @@ extern "C" void note_stop(int signal) {
 
 }  // namespace
 
+void ignore_closed_pipes() { std::signal(SIGPIPE, SIG_IGN); }
+
 void catch_stop_signals() {
-  std::signal(SIGPIPE, SIG_IGN);
   for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGUSR1}) {
     struct sigaction action = {};
     if (::sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN)
@@ -35,5 +38,9 @@ void catch_stop_signals() {
 }
 
 bool stop_requested() { return stop_flag != 0; }
+
+void check_not_stopped() {
+  check(!stop_requested(), ExitCode::kStopped, "stopped by a signal; nothing was written");
+}
 
 }  // namespace graft

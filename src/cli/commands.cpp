@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "base/signals.h"
 #include "base/text.h"
 #include "cli/output.h"
 
@@ -60,7 +61,7 @@ std::optional<Match> find_command(const std::vector<std::string>& arguments) {
 
 const std::vector<Command>& commands() {
   static const std::vector<Command> table = {
-      {"train", "train the adapter that a recipe describes", run_train},
+      {"train", "train the adapter that a recipe describes", run_train, OnSignal::kAsked},
       {"validate", "check a recipe, its data and its base without training", run_validate},
       {"plan", "memory by part, steps, tokens, time and cost of a recipe, before anything is loaded",
        run_plan},
@@ -68,12 +69,14 @@ const std::vector<Command>& commands() {
       {"data preview", "the exact tokens that would be trained, and which are learned", run_data_preview},
       {"data stats", "counts and lengths of the rows, what is dropped and why", run_data_stats},
       {"tokenize", "ids, tokens and byte offsets of a text or a conversation", run_tokenize},
-      {"generate", "one answer, streamed", run_generate},
-      {"chat", "answers in a loop", run_chat},
+      {"generate", "one answer, streamed", run_generate, OnSignal::kAsked},
+      {"chat", "answers in a loop", run_chat, OnSignal::kAsked},
       {"score", "loss and likeliest next tokens of rows", run_score},
-      {"merge", "a base with an adapter in its weights, as a Hugging Face folder or a GGUF file", run_merge},
-      {"export", "an adapter for PEFT, vLLM or llama.cpp", run_export},
-      {"convert", "a GGUF base as a Hugging Face folder, or any base as a GGUF file", run_convert},
+      {"merge", "a base with an adapter in its weights, as a Hugging Face folder or a GGUF file", run_merge,
+       OnSignal::kAsked},
+      {"export", "an adapter for PEFT, vLLM or llama.cpp", run_export, OnSignal::kAsked},
+      {"convert", "a GGUF base as a Hugging Face folder, or any base as a GGUF file", run_convert,
+       OnSignal::kAsked},
       {"adapter inspect", "method, rank, norms and effective rank of an adapter, module by module",
        run_adapter_inspect},
       {"adapter check", "whether PEFT, vLLM and llama.cpp load an adapter, and what to do if not",
@@ -104,6 +107,7 @@ ExitCode run_command_line(const std::vector<std::string>& arguments) {
   const std::optional<Match> match = find_command(words);
   if (!match) fail_unknown(words);
   if (help) return match->command->run({"--help"});
+  if (match->command->on_signal == OnSignal::kAsked) catch_stop_signals();
   return match->command->run({words.begin() + static_cast<std::ptrdiff_t>(match->words), words.end()});
 }
 

@@ -12,11 +12,18 @@ namespace graft {
 /// base/console.h.
 using CommandFunction = ExitCode(const std::vector<std::string>& arguments);
 
+/// What the first SIGINT or SIGTERM does to a verb.
+enum class OnSignal {
+  kEnds,   ///< ends the process
+  kAsked,  ///< the verb looks out for it (base/signals.h), and saves or clears up
+};
+
 /// One row of the table of verbs.
 struct Command {
   std::string name;     ///< as typed; "data preview" is two words
   std::string summary;  ///< one line of `graft --help`
   CommandFunction* run;
+  OnSignal on_signal = OnSignal::kEnds;
 };
 
 /// All verbs, in the order in which `graft --help` lists them.

@@ -5,6 +5,7 @@
 #include "base/console.h"
 #include "base/error.h"
 #include "base/format.h"
+#include "base/signals.h"
 #include "base/staged_output.h"
 #include "base/text.h"
 #include "cli/arguments.h"
@@ -73,6 +74,7 @@ ExitCode convert_to_gguf(const ConvertArguments& arguments) {
   check_same_tokenizer(arguments.model, output.place());
   const Prompts prompts = held_prompts(arguments.model, model->config);
   const at::Tensor wanted = predictions(*model, prompts);
+  check_not_stopped();
   model.reset();  // one model in memory at a time
   const Difference difference = compare(wanted, predictions(load_in_files(output.place()), prompts));
   // The negation also catches a divergence that is no number.
@@ -82,6 +84,7 @@ ExitCode convert_to_gguf(const ConvertArguments& arguments) {
   if (arguments.modelfile)
     write_modelfile({.model = output.place(), .from = "./" + output.place().filename().string()},
                     Path(output.place()).replace_extension(".Modelfile"));
+  check_not_stopped();
   output.commit();
   print_gguf(arguments, difference, report);
   return ExitCode::kDone;

@@ -6,6 +6,7 @@
 #include "base/console.h"
 #include "base/error.h"
 #include "base/format.h"
+#include "base/signals.h"
 #include "base/staged_output.h"
 #include "base/text.h"
 #include "cli/arguments.h"
@@ -203,6 +204,7 @@ ExitCode run_export(const std::vector<std::string>& words) {
   } else {
     carry_golden(arguments);
   }
+  check_not_stopped();
   output.commit();
   if (arguments.json) print_json(report);
   return ExitCode::kDone;

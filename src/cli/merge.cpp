@@ -6,6 +6,7 @@
 #include "base/console.h"
 #include "base/error.h"
 #include "base/format.h"
+#include "base/signals.h"
 #include "base/staged_output.h"
 #include "base/text.h"
 #include "cli/arguments.h"
@@ -179,6 +180,7 @@ ExitCode run_merge(const std::vector<std::string>& words) {
   StagedOutput output(arguments->out);
   const GgufReport report = write_merged(shelf->with(kAdapter), *arguments, output.place());
   check_same_tokenizer(arguments->model, output.place());
+  check_not_stopped();
 
   const Prompts prompts = held_prompts(arguments->model, shelf->with(kAdapter).config);
   const at::Tensor wanted = predictions(shelf->with(kAdapter), prompts);
@@ -188,6 +190,7 @@ ExitCode run_merge(const std::vector<std::string>& words) {
                             .weights = arguments->base_weights(),
                             .adapter = arguments->adapter};
   const Golden golden = make_golden(origin, prompts, wanted, of_base);
+  check_not_stopped();
   shelf.reset();  // one model in memory at a time
   const at::Tensor got = predictions(load_in_files(output.place()), prompts);
   const Difference merged = compare(wanted, got);
@@ -196,6 +199,7 @@ ExitCode run_merge(const std::vector<std::string>& words) {
   if (arguments->modelfile)
     write_modelfile({.model = output.place(), .from = "./" + output.place().filename().string()},
                     Path(output.place()).replace_extension(".Modelfile"));
+  check_not_stopped();
   output.commit();
   print_result(*arguments, merged, compare(wanted, of_base), report);
   return ExitCode::kDone;

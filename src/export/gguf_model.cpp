@@ -11,6 +11,7 @@
 #include "base/console.h"
 #include "base/error.h"
 #include "base/format.h"
+#include "base/signals.h"
 #include "base/text.h"
 #include "export/weights.h"
 #include "model/encode.h"
@@ -125,6 +126,7 @@ void write_source(GgufWriter& file, const Item& item, std::size_t part) {
                                 ? std::max<std::int64_t>(1, rows)
                                 : std::max<std::int64_t>(1, kPieceValues / width / unit) * unit;
   for (std::int64_t first = 0; first < rows; first += step) {
+    check_not_stopped();
     const at::Tensor piece = rows_of(item, source, first, std::min(rows, first + step));
     std::vector<std::byte> bytes = item.on_grid()
                                        ? round_rows(piece, *item.stored, before + first, source.name)

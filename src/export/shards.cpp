@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/format.h"
 #include "base/json.h"
+#include "base/signals.h"
 #include "store/safetensors_writer.h"
 
 namespace graft {
@@ -47,6 +48,7 @@ void write_tensor(SafetensorsWriter& file, const ExportTensor& tensor, at::Scala
   const std::int64_t width = std::max<std::int64_t>(1, tensor.elements() / std::max<std::int64_t>(1, rows));
   const std::int64_t step = std::max<std::int64_t>(1, kPieceValues / width);
   for (std::int64_t first = 0; first < rows; first += step) {
+    check_not_stopped();
     const at::Tensor exact = tensor.rows(first, std::min(rows, first + step)).contiguous();
     check(at::isfinite(exact).all().item<bool>(), ExitCode::kNumerics, "tensor ", tensor.name,
           ": holds a value that is not finite", Hint{"the base or the adapter is broken"});

@@ -6,6 +6,8 @@
 
 #include <csignal>
 
+#include "base/error.h"
+
 namespace graft {
 namespace {
 
@@ -34,6 +36,20 @@ TEST(StopSignals, RaiseTheFlagAndTheProcessGoesOn) {
   }
 }
 
+TEST(StopSignals, AreAnErrorToWorkWithNothingToSave) {
+  const int status = status_of_child([] {
+    check_not_stopped();
+    std::raise(SIGTERM);
+    try {
+      check_not_stopped();
+    } catch (const Error& error) {
+      return static_cast<int>(error.code());
+    }
+    return 0;
+  });
+  EXPECT_EQ(WEXITSTATUS(status), static_cast<int>(ExitCode::kStopped));
+}
+
 TEST(StopSignals, EndTheProcessTheSecondTime) {
   const int status = status_of_child([] {
     std::raise(SIGINT);
@@ -58,7 +74,11 @@ TEST(StopSignals, LeaveTheHangUpOfNohupIgnored) {
 }
 
 TEST(StopSignals, AClosedPipeIsAnErrorNotADeath) {
-  EXPECT_EQ(status_of_child([] { return std::raise(SIGPIPE); }), 0);
+  EXPECT_EQ(status_of_child([] {
+              ignore_closed_pipes();
+              return std::raise(SIGPIPE);
+            }),
+            0);
 }
 
 }  // namespace

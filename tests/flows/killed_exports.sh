@@ -41,7 +41,32 @@ kill_often() {
   rm -rf "$out" "$beside" "$whole"
 }
 
+# stop_often OUT WORDS…: `graft WORDS --out OUT` stopped by SIGTERM either ended before, or exits 75 and leaves nothing at all
+stop_often() {
+  local out=$1 life code
+  shift
+  life=$(milliseconds "$GRAFT" "$@" --out "$out")
+  rm -rf outs/*
+  for ((i = 0; i < kills; i++)); do
+    "$GRAFT" "$@" --out "$out" > /dev/null 2> err &
+    local pid=$! delay=$((life * (2 * i + 3) / (2 * kills + 4)))
+    sleep "$((delay / 1000)).$(printf %03d $((delay % 1000)))"
+    kill -TERM $pid 2> /dev/null || true
+    code=0
+    wait $pid || code=$?
+    case $code in
+      0) ;;
+      75 | 143)  # 143: before it began
+        stopped=$((stopped + 1))
+        [ -z "$(ls -A outs)" ] || fail "left after SIGTERM: $(ls -A outs)" ;;
+      *) cat err >&2; fail "exit $code after SIGTERM: $*" ;;
+    esac
+    rm -rf outs/*
+  done
+}
+
 RANDOM=4712
+stopped=0
 killed=0
 mkdir "$WORK/outs"
 cd "$WORK"
@@ -54,5 +79,19 @@ kill_often outs/portable export --adapter "$adapter" --to portable --out @
 kill_often outs/cat adapter combine @ "$adapter:0.7" "$adapter:0.3" --method cat
 kill_often outs/small adapter resize "$adapter" --r 2 --out @
 kill_often outs/cast adapter cast "$adapter" --dtype bf16 --out @
+stop_often outs/hf merge --model "$tiny" --adapter "$adapter" --force
+stop_often outs/m.gguf merge --model "$tiny" --adapter "$adapter" --force --format gguf --type q4_k
+stop_often outs/b.gguf convert --model "$tiny" --type q4_k
+[ $stopped -gt 2 ] || fail "only $stopped of the runs were still alive when they were stopped"
+# What has nothing to clear up just ends.
+for ((i = 0; i < 400; i++)); do cat "$TESTS/flows/chat.jsonl"; done > rows.jsonl
+"$GRAFT" score --model "$tiny" rows.jsonl > /dev/null 2>&1 &
+pid=$!
+sleep 1
+kill -TERM $pid
+code=0
+wait $pid || code=$?
+[ $code = 143 ] || fail "score: exit $code after SIGTERM, want 143"
+
 [ $killed -gt 9 ] || fail "only $killed of the runs were still alive when they were killed"
-echo "killed $killed runs of 9 commands, all whole or absent"
+echo "killed $killed runs of 9 commands, all whole or absent; stopped $stopped, which left nothing"
