@@ -38,6 +38,10 @@ bool is_power_of_two(double value) {
 
 PortableExport write_portable(const AdapterFolder& adapter, const Path& out) {
   check_plain(adapter, "a portable adapter");
+  const auto parameters = adapter.view().find("target_parameters");
+  check(!parameters || parameters->size() == 0, adapter.view(),
+        ": a portable adapter: takes no adapters on parameters (experts), which PEFT alone knows",
+        Hint{"`graft merge` writes it into its base, `--to gguf-lora` for llama.cpp"});
   PortableExport report{.modules = std::ssize(adapter.pairs)};
   for (const FactorPair& pair : adapter.pairs) {
     report.rank = std::max(report.rank, pair.rank());

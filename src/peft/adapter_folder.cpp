@@ -33,11 +33,6 @@ bool is_on(const JsonView& config, const char* key) {
   return value && value->as_bool();
 }
 
-bool holds(const JsonView& config, const char* key) {
-  const auto value = config.find(key);
-  return value && value->size() > 0;
-}
-
 }  // namespace
 
 void refuse_pickle(const Path& folder) {
@@ -99,9 +94,11 @@ void check_factors(const AdapterFolder& adapter, const std::string& verb) {
 void check_plain(const AdapterFolder& adapter, const std::string& verb) {
   check_factors(adapter, verb);
   refuse_other_mathematics(adapter.view());
-  check(!holds(adapter.view(), "target_parameters"), adapter.view(), ": ", verb,
-        ": takes no adapters on parameters (experts)");
   const Hint merge{"`graft merge` writes it into its base"};
+  for (const FactorPair& pair : adapter.pairs)
+    check(pair.experts == 1, where_of(adapter, *pair.a), ": ", verb,
+          ": takes adapters of single experts, not of all in one tensor, as PEFT saves those of a parameter",
+          merge);
   for (const char* key : {"use_dora", "lora_bias"})
     check(!is_on(adapter.view(), key), adapter.view(), ": ", verb, ": takes adapters of A and B alone (got ",
           key, ")", merge);

@@ -6,6 +6,7 @@
 #include "expect_error.h"
 #include "export/gguf_lora.h"
 #include "export/gguf_model.h"
+#include "export/portable.h"
 #include "model/base_outline.h"
 #include "model/gguf_hyperparameters.h"
 #include "model/golden.h"
@@ -111,6 +112,28 @@ TEST_F(ExpertsAsGguf, AnAdapterOfExpertsIsOnePairABlockAndReadsBackAsTheSame) {
   EXPECT_EQ(file.find("blk.0.ffn_up_exps.weight.lora_a")->shape, (std::vector<std::int64_t>{5, 2, 32}));
   EXPECT_EQ(file.find("blk.0.ffn_up_exps.weight.lora_b")->shape, (std::vector<std::int64_t>{5, 32, 2}));
   EXPECT_LT(distance(adapted(out_), adapted(adapter_)), kTolerance);
+}
+
+TEST_F(ExpertsAsGguf, AnAdapterWhoseConfigNamesParametersIsOneOfLinearsAllTheSame) {
+  // With rsLoRA, PEFT on transformers 5 has to be told the parameters of gate and up.
+  Decoder model = load_fp32(base_);
+  LoraOptions options;
+  options.r = 2;
+  options.use_rslora = true;
+  options.init = LoraInit::kOrthogonal;
+  const AdapterSet set = attach_adapters(model, options, 5);
+  for (const Parameter& parameter : set.parameters)
+    parameter.value.detach().add_(at::ones_like(parameter.value).mul_(0.05));
+  const Path folder = folder_ / "parameters";
+  make_folder(folder);
+  save_adapter(set, folder, "base", {});
+  ASSERT_TRUE(contains(text_of_file(folder / "adapter_config.json"), "experts.gate_up_proj"));
+  const LoraExport report = write_gguf_lora(outline_model({.path = base_.string()}).model,
+                                            open_adapter_folder(folder), out_, DType::kF32);
+  EXPECT_LT(report.difference, 1e-6);
+  EXPECT_LT(distance(adapted(out_), adapted(folder)), kTolerance);
+  EXPECT_TRUE(contains(error_of([&] { write_portable(open_adapter_folder(folder), folder_ / "p"); }).what(),
+                       "parameters"));
 }
 
 TEST_F(ExpertsAsGguf, ExpertsOfOtherRanksAndNoneAreFilledUpWithZeros) {
