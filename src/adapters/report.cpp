@@ -103,6 +103,7 @@ AdapterReport report_head(const AdapterFolder& adapter) {
   report.bytes = std::filesystem::file_size(adapter.file->path());
   if (const auto hash = metadata.find(kBaseHashKey); hash != metadata.end())
     report.base_sha256 = hash->second;
+  report.base_quantization = recorded_quantization(metadata);
   report.recorded_signs = recorded_signs(metadata, adapter.file->path().string());
   return report;
 }

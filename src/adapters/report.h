@@ -40,6 +40,8 @@ struct AdapterReport {
   std::uint64_t bytes = 0;  ///< of the file of tensors
   bool changes_nothing = false;
   std::optional<std::string> base_sha256;
+  std::string
+      base_quantization;  ///< "nf4" or "q8_0" where the base was quantised for the training; empty: not
   std::optional<std::int64_t> recorded_signs;
   std::vector<ModuleReport> modules;
   std::vector<TensorReport> others;

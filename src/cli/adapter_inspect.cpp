@@ -44,6 +44,7 @@ Json to_json(const AdapterReport& report) {
           {"base",
            {{"path", report.base_path},
             {"sha256", report.base_sha256 ? Json(*report.base_sha256) : Json()},
+            {"quantization", report.base_quantization.empty() ? Json() : Json(report.base_quantization)},
             {"recorded_signs", report.recorded_signs ? Json(*report.recorded_signs) : Json()}}},
           {"modules", modules},
           {"others", others}};
@@ -52,6 +53,7 @@ Json to_json(const AdapterReport& report) {
 std::string base_text(const AdapterReport& report) {
   std::string text = report.base_path.empty() ? "not named" : printable(report.base_path);
   if (report.base_sha256) text += ", weights sha256 " + report.base_sha256->substr(0, 12) + "…";
+  if (!report.base_quantization.empty()) text += ", quantised to " + report.base_quantization;
   if (report.recorded_signs) text += ", fingerprint of " + counted(*report.recorded_signs, "weight");
   return text;
 }

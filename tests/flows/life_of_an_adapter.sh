@@ -61,6 +61,8 @@ expect_exit 0 "$GRAFT" merge --model "$WORK/base.gguf" --adapter "$WORK/run/adap
 # A training on a base in 4 bits is merged into the weights that it saw, or into the ones in the files; the result says which.
 expect_exit 0 "$GRAFT" train "$recipe" output_dir="$WORK/nf4" model.quantization=nf4 model.dtype=fp32
 seen=$(sed -n 's/.*"eval_loss_after": *\([^,]*\),*/\1/p' "$WORK/nf4/run.json")
+expect_exit 0 "$GRAFT" adapter inspect "$WORK/nf4/adapter"
+grep -q '^base .*, quantised to nf4' "$WORK/out" || fail "inspect does not say what the base was quantised to"
 expect_exit 0 "$GRAFT" merge --model "$tiny" --adapter "$WORK/nf4/adapter" --out "$WORK/merged_files" --type f32
 grep -q 'quantization nf4' "$WORK/err" || fail "nobody said that the adapter saw other weights"
 grep -q -a '"graft.merge.base_weights":"bf16"' "$WORK/merged_files/model.safetensors" || fail "the merge does not say what it was made of"
