@@ -8,12 +8,10 @@ Each tool works on each folder of peft/methods, on adapters of fused experts tha
 that graft trained on a base with experts. Where a tool refuses, its error is printed; else the log-probabilities behind a few rows are
 compared with those of `graft score`.
 """
-import json, os, shutil, subprocess, sys, tempfile, warnings
+import json, os, shutil, subprocess, sys, tempfile
 import torch
-from peft import PeftModel
-from transformers import AutoModelForCausalLM
 
-from experts_reread import make_base, train, write_rows
+from experts_reread import make_base, peft_scores, train, write_rows
 
 TOLERANCE = 1e-4
 VOCABULARY = 64
@@ -51,15 +49,6 @@ def scores(program, folder, base, adapter):
         raise RuntimeError(done.stderr)
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     return torch.tensor([[p for _, p in sorted(row["top"])] for row in rows if "row" in row])
-
-
-@torch.no_grad()
-def peft_scores(base, adapter, rows):
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32, attn_implementation="eager")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model = PeftModel.from_pretrained(model, adapter).eval()
-    return torch.stack([model(torch.tensor([row]), use_cache=False).logits[0, -1].log_softmax(-1) for row in rows])
 
 
 def cell(program, folder, base, adapter, tool, rows):
